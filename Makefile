@@ -1,0 +1,57 @@
+# Everything a newcomer needs; `make help` lists it. The environment lives in .venv, nothing is installed outside it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export BENTOML_HOME := $(CURDIR)/.bentoml
+export BENTOML_DO_NOT_TRACK := True
+export DVC_NO_ANALYTICS := 1
+export PYTHONPATH := src
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+SETUP := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lab serve check bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: $(SETUP)  ## make .venv from requirements.lock
+
+$(SETUP): requirements.lock pyproject.toml
+	@echo "setup: installing the locked environment into .venv"
+	@test -x .venv/bin/python || $(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else "setup: expected Python 3.11 or 3.12, got %d.%d; run make setup PYTHON=python3.11" % v)'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@test -x .venv/bin/uv || .venv/bin/python -m pip install -q "$$(sed -nE 's/^ *"(uv==[^"]+)".*/\1/p' pyproject.toml)"
+	@VIRTUAL_ENV=.venv uv pip sync -q --compile-bytecode --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(SETUP)  ## run the whole pipeline and say what came out
+	@dvc repro -q || { echo "run: the pipeline stopped; the line above says where and why" >&2; exit 1; }
+	@ringbound summary
+
+test: $(SETUP)  ## run all tests
+	@python -m pytest
+
+lab: $(SETUP)  ## open JupyterLab on the notebooks
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab --notebook-dir=.
+
+serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000
+	@ringbound serve
+
+check: $(SETUP)  ## lint, types, notebooks clean and in sync
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@python -m ringbound.notebooks check
+
+bench: $(SETUP)  ## measure; prints tables, fails on nothing
+	@python -m pytest tests/benchmarks -s --override-ini addopts=-q
+
+lock: $(SETUP)  ## resolve pyproject.toml anew into requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --all-extras pyproject.toml -o requirements.lock
+
+clean:  ## remove what can be made again, the environment included
+	@rm -rf .venv .bentoml data/scratch data/.staging

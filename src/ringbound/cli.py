@@ -1,0 +1,97 @@
+"""The command line: `ringbound summary | score | serve`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from ringbound import workspace
+from ringbound.errors import RingboundError, one_line
+
+ARCHIVE = "data/bento/model.bento"
+BUNDLE = "data/models"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Turn notebooks into a production ML system: look at what the pipeline made, score files, serve.",
+)
+
+
+@app.command()
+def summary() -> None:
+    """Say what the pipeline has made and what to try next."""
+    from rich.console import Console
+    from rich.table import Table
+
+    root = workspace.root()
+    metrics = json.loads(workspace.stage_input("data/reports/metrics.json").read_text("utf-8"))
+    facts = json.loads(workspace.stage_input(f"{BUNDLE}/bundle.json").read_text("utf-8"))
+    rows = metrics.pop("rows")
+    learnt = facts["provenance"]
+    table = Table(title=f"model {facts['version']}: {learnt['candidate']}, on {rows:,} rows it has not seen", title_justify="left")
+    table.add_column("metric")
+    for name in metrics:
+        table.add_column(f"{name} (95% interval)")
+    for metric in next(iter(metrics.values())):
+        cells = [f"{m[metric]['value']:.4f} ({m[metric]['low']:.4f} to {m[metric]['high']:.4f})" for m in metrics.values()]
+        table.add_row(metric, *cells)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"learnt from {learnt['rows']:,} rows, {learnt['first_day']} to {learnt['last_day']}; card: data/reports/model_card.md")
+    reports = sorted(path.relative_to(root).as_posix() for path in (root / "data/reports").glob("*.html"))
+    console.print(f"executed notebooks: {', '.join(reports)}")
+    console.print("next: make serve (answers on http://127.0.0.1:3000), make lab (the notebooks), make test")
+
+
+@app.command()
+def score(
+    input: Annotated[str, typer.Option(help="A file or a quoted glob: CSV, JSON Lines or Parquet, by suffix.")],
+    output: Annotated[Path, typer.Option(help="The file to write; its suffix gives the format.")],
+    bundle: Annotated[Path | None, typer.Option(help=f"The model bundle; by default the workspace's {BUNDLE}.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Score files in batch, with the same bits as online; a killed run goes on where it was."""
+    from ringbound.models.bundle import load_bundle
+    from ringbound.serving.batch import score as score_files
+
+    done = score_files(input, output, load_bundle(bundle or workspace.stage_input(BUNDLE)), progress=not quiet)
+    notes = [f"{done.rows:,} rows written to {output}"]
+    notes += [f"{done.errors:,} not scored: see column error"] if done.errors else []
+    notes += [f"{done.malformed:,} lines were no rows: see {output.name}.malformed"] if done.malformed else []
+    notes += [f"{done.resumed:,} parts taken over from a run that was stopped"] if done.resumed else []
+    typer.echo("; ".join(notes))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 3000,
+) -> None:
+    """Serve the packaged model over HTTP until stopped."""
+    from ringbound.serving.package import serve as serve_archive
+
+    serve_archive(workspace.stage_input(ARCHIVE), workspace.root(), host=host, port=port)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; wrong use is one line and exit code 2, a failure one line and exit code 1."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
+        code = 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "ringbound"
+        print(f"{command}: {one_line(Exception(error.format_message()))} (see {command} --help)", file=sys.stderr)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except (RingboundError, OSError) as error:
+        print(f"ringbound: {one_line(error)}", file=sys.stderr)
+        code = 1
+    sys.exit(code or 0)

@@ -1,0 +1,131 @@
+"""From declared tables to month-partitioned Parquet, with provenance; running again changes nothing."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ringbound.data.sources import Reading, Source, rejected_rows
+from ringbound.data.tables import read_table, write_partition
+
+WHOLE = "all"
+
+
+def _as_is(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the workspace: a source, the function that shapes its rows, and the columns that come out.
+
+    `key` identifies a row and gives the order on disk. `time` is the UTC column by which rows are partitioned into
+    months and cut at `through`; a table without one is reference data, kept whole.
+    """
+
+    name: str
+    source: Source
+    columns: dict[str, str]
+    key: tuple[str, ...]
+    time: str | None = None
+    shape: Callable[[pd.DataFrame], pd.DataFrame] = _as_is
+
+
+def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: Path) -> pd.DataFrame:
+    """Read every table up to `through` into `out/TABLE/YYYY-MM.parquet`; return one row of provenance a table.
+
+    `previous` is the folder an earlier run published, or one that does not exist. From it, months that were complete
+    then are taken over for incremental sources; the month that was still open is read again whole, so the result never
+    depends on how often ingest was run. Rows that can not be read go to `out/rejected.parquet`.
+    """
+    done = _previous_through(previous, through)
+    readings: dict[int, Reading] = {}
+    provenance, rejects = [], [rejected_rows("", [], [], [])]
+    for table in tables:
+        since = done.to_period("M").start_time.tz_localize("UTC") if done is not None and _resumable(table, previous) else None
+        if id(table.source) not in readings:
+            readings[id(table.source)] = table.source.read(since, through)
+            rejects.append(readings[id(table.source)].rejected)
+        reading = readings[id(table.source)]
+        rows, lost = _cut(table, table.shape(reading.rows), through)
+        rejects.append(lost)
+        kept = _take_over(table, previous, out, since)
+        written = _write(table, rows if since is None or not table.time else rows[rows[table.time] >= since], out)
+        provenance.append(_provenance(table, out, reading, kept + written, len(lost)))
+    write_partition(pd.concat(rejects, ignore_index=True), None, out / "rejected.parquet")
+    facts = {"through": through.isoformat(), "tables": {row["table"]: row for row in provenance}}
+    (out / "provenance.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    return pd.DataFrame(provenance).set_index("table")
+
+
+def _previous_through(previous: Path, through: pd.Timestamp) -> pd.Timestamp | None:
+    file = previous / "provenance.json"
+    if not file.is_file():
+        return None
+    earlier = pd.Timestamp(json.loads(file.read_text("utf-8"))["through"])
+    return earlier if earlier <= through else None
+
+
+def _resumable(table: Table, previous: Path) -> bool:
+    """Say whether earlier partitions of the table can stand: same columns, from a source that can be asked for less."""
+    files = sorted((previous / table.name).glob("*.parquet"))
+    return bool(table.source.incremental and table.time and files
+                and pq.read_schema(files[0]).names == list(table.columns))
+
+
+def _cut(table: Table, rows: pd.DataFrame, through: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows known at `through`, and those that have no usable time."""
+    if table.time is None:
+        return rows, rejected_rows(table.name, [], [], [])
+    timeless = rows[table.time].isna()
+    lost = rows[timeless].astype("str").to_dict("records")
+    reason = f"{table.time}: missing, or a time that does not exist"
+    places = [f"row {number + 1}" for number in rows.index[timeless]]
+    return (rows[(rows[table.time] <= through).fillna(False)],
+            rejected_rows(table.name, places, [reason] * len(lost), [str(row) for row in lost]))
+
+
+def _take_over(table: Table, previous: Path, out: Path, since: pd.Timestamp | None) -> list[Path]:
+    if since is None:
+        return []
+    taken = []
+    for file in sorted((previous / table.name).glob("*.parquet")):
+        if file.stem < since.strftime("%Y-%m"):
+            (out / table.name).mkdir(parents=True, exist_ok=True)
+            taken.append(Path(shutil.copyfile(file, out / table.name / file.name)))
+    return taken
+
+
+def _write(table: Table, rows: pd.DataFrame, out: Path) -> list[Path]:
+    ordered = rows.sort_values(list(table.key), kind="stable")
+    months = ordered[table.time].dt.strftime("%Y-%m") if table.time else pd.Series(WHOLE, index=ordered.index)
+    files = []
+    for month, part in ordered.groupby(months, sort=True):
+        files.append(out / table.name / f"{month}.parquet")
+        write_partition(part, table.columns, files[-1])
+    return files
+
+
+def _provenance(table: Table, out: Path, reading: Reading, files: list[Path], lost: int) -> dict:
+    rows = read_table(out, table.name) if files else pd.DataFrame(columns=list(table.columns))
+    times = rows[table.time] if table.time and len(rows) else None
+    return {
+        "table": table.name,
+        "source": table.source.describe(),
+        "rows": len(rows),
+        "rejected": len(reading.rejected) + lost,
+        "first": None if times is None else times.min().isoformat(),
+        "last": None if times is None else times.max().isoformat(),
+        "partitions": len(files),
+        "sha256": reading.sha256 if not table.source.incremental else _digest(files),
+    }
+
+
+def _digest(files: list[Path]) -> str:
+    import hashlib
+
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()

@@ -1,0 +1,45 @@
+"""Tables on disk: one folder a table, one Parquet file a month, the same bytes for the same rows."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ringbound.errors import SourceError
+
+ARROW_TYPES = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as pandas, whole numbers staying whole where values are missing."""
+    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get)
+
+
+def read_table(folder: Path, name: str, months: list[str] | None = None) -> pd.DataFrame:
+    """Read the table `name` below `folder`, all its partitions or those of `months` (like `2013-07`), in order."""
+    files = sorted((folder / name).glob("*.parquet"))
+    chosen = [f for f in files if months is None or f.stem in months]
+    if not chosen:
+        raise SourceError(f"expected partitions {months or 'of any month'} of {name}; found {[f.stem for f in files]}")
+    return to_pandas(pa.concat_tables([pq.read_table(f) for f in chosen]))
+
+
+def months_of(folder: Path, name: str) -> list[str]:
+    """Return the months for which the table `name` has a partition, in order."""
+    return sorted(file.stem for file in (folder / name).glob("*.parquet"))
+
+
+def write_partition(rows: pd.DataFrame, columns: dict[str, str] | None, file: Path) -> None:
+    """Write one Parquet file; with `columns`, in exactly these columns and types."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()]) if columns else None
+    frame = rows[list(columns)] if columns else rows
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, file)

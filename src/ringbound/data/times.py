@@ -1,0 +1,19 @@
+"""From local clocks, on which people publish schedules, to UTC, in which everything is stored."""
+
+import numpy as np
+import pandas as pd
+
+
+def to_utc(local: pd.Series, zone: str | pd.Series, *, second_pass: bool = False) -> pd.Series:
+    """Return the UTC instants of naive local times; a time that does not exist, or a missing zone, gives NaT.
+
+    `zone` is one IANA name or a series of them, aligned with `local`. An hour that a clock shows twice is read as its
+    first pass unless `second_pass` (PEP 495's fold). Shapes: (n,) to (n,); resolution microseconds.
+    """
+    zones = pd.Series(zone, index=local.index) if isinstance(zone, str) else zone
+    result = pd.Series(pd.NaT, index=local.index, dtype="datetime64[us, UTC]")
+    for name, part in local.groupby(zones, sort=True):
+        is_dst = np.full(len(part), not second_pass)
+        aware = part.dt.tz_localize(str(name), ambiguous=is_dst, nonexistent="NaT")
+        result.loc[part.index] = aware.dt.tz_convert("UTC").dt.as_unit("us")
+    return result

@@ -1,0 +1,43 @@
+"""Errors a user can act on. Each message says what was expected, what came and what to do, in one line."""
+
+
+class RingboundError(Exception):
+    """Base of every error that is shown to a user without a traceback."""
+
+
+class WorkspaceError(RingboundError):
+    """A path, a setting or an input that the workspace should have is not there."""
+
+
+class NotebookError(RingboundError):
+    """A notebook can not be run as a stage: parameters, tags or exported module are not in order."""
+
+
+class StageError(RingboundError):
+    """A stage ran and failed; its executed notebook is kept."""
+
+
+class SourceError(RingboundError):
+    """A source can not be read as a whole: unreachable, unreadable, cut short or of another shape."""
+
+
+class ContractError(RingboundError):
+    """Too large a share of a table's rows breaks its contract."""
+
+
+class FeatureError(RingboundError):
+    """A feature's declaration or its inputs do not fit."""
+
+
+class BundleError(RingboundError):
+    """A model bundle is damaged, or was made for other features than the ones installed."""
+
+
+class InputError(RingboundError):
+    """Rows given for prediction do not fit the declared request."""
+
+
+def one_line(error: BaseException, limit: int = 600) -> str:
+    """Return the error's message on one line, at most `limit` characters long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""From candidates to a bundle of plain files."""

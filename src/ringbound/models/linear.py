@@ -1,0 +1,84 @@
+"""A linear model as plain numbers, evaluated in one fixed order so that a row's answer never depends on its company."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+
+from ringbound.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How one column enters the model: centred and scaled, or as `size` indicator columns; missing has one of its own."""
+
+    size: int
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+def learn_scales(X: np.ndarray, sizes: list[int]) -> list[Scale]:
+    """Return a scale for each column of X (n, p); a constant or empty column gets scale 1."""
+    scales = []
+    for j, size in enumerate(sizes):
+        known = X[~np.isnan(X[:, j]), j]
+        if size or not len(known):
+            scales.append(Scale(size))
+            continue
+        spread = float(known.std())
+        scales.append(Scale(0, float(known.mean()), spread if spread > 0 else 1.0))
+    return scales
+
+
+def design(X: np.ndarray, scales: list[Scale]) -> scipy.sparse.csr_matrix:
+    """Return the sparse design matrix for fitting: per column its scaled value or indicators, then a missing indicator."""
+    blocks = []
+    for j, scale in enumerate(scales):
+        x = X[:, j]
+        missing = np.isnan(x)
+        if scale.size:
+            rows = np.flatnonzero(~missing)
+            ones = np.ones(len(rows))
+            blocks.append(scipy.sparse.csr_matrix((ones, (rows, x[rows].astype(int))), shape=(len(x), scale.size)))
+        else:
+            blocks.append(scipy.sparse.csr_matrix(np.where(missing, 0.0, (x - scale.mean) / scale.scale)[:, None]))
+        blocks.append(scipy.sparse.csr_matrix(missing.astype(float)[:, None]))
+    return scipy.sparse.hstack(blocks, format="csr")
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Scales, their weights in the order of `design`, an intercept, and whether the answer is a probability."""
+
+    scales: list[Scale]
+    weights: list[float]
+    intercept: float
+    logistic: bool
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return (n,) answers for X (n, p). Terms are added column by column: BLAS would sum one row otherwise than many."""
+        if X.shape[1] != len(self.scales):
+            raise BundleError(f"linear model: expected {len(self.scales)} columns; got {X.shape[1]}")
+        total = np.full(len(X), self.intercept)
+        weights, at = np.asarray(self.weights), 0
+        for j, scale in enumerate(self.scales):
+            x = X[:, j]
+            missing = np.isnan(x)
+            width = scale.size or 1
+            if scale.size:
+                known = weights[at : at + width][np.where(missing, 0, x).astype(int)]
+            else:
+                known = (x - scale.mean) / scale.scale * weights[at]
+            total = total + np.where(missing, weights[at + width], known)
+            at += width + 1
+        return 1.0 / (1.0 + np.exp(-total)) if self.logistic else total
+
+    def to_json(self) -> dict:
+        """Return plain numbers and lists."""
+        scales = [[s.size, s.mean, s.scale] for s in self.scales]
+        return {"scales": scales, "weights": self.weights, "intercept": self.intercept, "logistic": self.logistic}
+
+    @classmethod
+    def from_json(cls, plain: dict) -> "LinearModel":
+        """Undo `to_json`."""
+        return cls([Scale(*s) for s in plain["scales"]], plain["weights"], plain["intercept"], plain["logistic"])

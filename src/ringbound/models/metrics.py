@@ -1,0 +1,139 @@
+"""Metrics of probabilities, each with weights, and their uncertainty by bootstrap over blocks of rows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+"""`metric(y, p, w)`: outcomes (n,) 0 or 1, probabilities (n,), weights (n,) of at least 0."""
+
+
+def auc(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the area under the ROC curve: the share of (late, punctual) pairs ranked right, ties one half.
+
+    NaN where one class is absent. Hanley and McNeil, Radiology 143 (1982).
+    """
+    order = np.argsort(p, kind="stable")
+    p, positive, negative = p[order], (w * y)[order], (w * (1 - y))[order]
+    starts = np.flatnonzero(np.r_[True, p[1:] != p[:-1]])
+    positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
+    below = np.cumsum(negative) - negative
+    pairs = positive.sum() * negative.sum()
+    return float(np.sum(positive * (below + negative / 2)) / pairs) if pairs > 0 else float("nan")
+
+
+def average_precision(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the precision averaged over recall, stepwise as scikit-learn does it; NaN without positives."""
+    order = np.argsort(-p, kind="stable")
+    p, hits, all_ = p[order], np.cumsum((w * y)[order]), np.cumsum(w[order])
+    ends = np.flatnonzero(np.r_[p[1:] != p[:-1], True])
+    hits, all_ = hits[ends], all_[ends]
+    if hits[-1] <= 0:
+        return float("nan")
+    precision = np.divide(hits, all_, out=np.zeros_like(hits), where=all_ > 0)
+    return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
+
+
+def log_loss(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean negative log likelihood, in nats; probabilities are clipped at 1e-15."""
+    clipped = np.clip(p, 1e-15, 1 - 1e-15)
+    return float(np.average(-np.log(np.where(y == 1, clipped, 1 - clipped)), weights=w))
+
+
+def brier(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean squared error of the probability. Brier, Monthly Weather Review 78 (1950)."""
+    return float(np.average((p - y) ** 2, weights=w))
+
+
+def calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray, bins: int = 10) -> float:
+    """Return the mean gap between stated and observed frequency over bins of equal count.
+
+    Naeini, Cooper and Hauskrecht, AAAI 2015, with quantile bins.
+    """
+    order = np.argsort(p, kind="stable")
+    cumulative = np.cumsum(w[order])
+    place = np.minimum((cumulative - w[order] / 2) / cumulative[-1] * bins, bins - 1).astype(int)
+    gaps = np.bincount(place, ((p - y) * w)[order], minlength=bins)
+    return float(np.abs(gaps).sum() / cumulative[-1])
+
+
+PROBABILITY_METRICS: dict[str, Metric] = {
+    "auc": auc,
+    "average_precision": average_precision,
+    "log_loss": log_loss,
+    "brier": brier,
+    "calibration_error": calibration_error,
+}
+
+
+def mean_absolute_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean absolute error, in the unit of y."""
+    return float(np.average(np.abs(y - p), weights=w))
+
+
+def root_mean_squared_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the root of the mean squared error, in the unit of y."""
+    return float(np.sqrt(np.average((y - p) ** 2, weights=w)))
+
+
+REGRESSION_METRICS: dict[str, Metric] = {"mae": mean_absolute_error, "rmse": root_mean_squared_error}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value on the sample and its percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+def bootstrap(
+    y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *,
+    draws: int, seed: int, level: float = 0.95,
+) -> dict[str, Estimate]:
+    """Return each metric with a percentile interval from resampling whole blocks with replacement.
+
+    Rows of one block (flights of one day share weather and congestion) are not independent; drawing rows one by one
+    would make intervals too narrow. Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8 and 13.
+    """
+    names, place = np.unique(blocks, return_inverse=True)
+    random = np.random.default_rng(seed)
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    for counts in random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws):
+        weights = counts[place].astype(np.float64)
+        for name, metric in metrics.items():
+            values[name].append(metric(y, p, weights))
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    ones = np.ones(len(y))
+    return {
+        name: Estimate(metric(y, p, ones), *(float(q) for q in np.nanquantile(values[name], tails)))
+        for name, metric in metrics.items()
+    }
+
+
+def slices(
+    rows: pd.DataFrame, by: list[str], *, y: str, p: str, block: str, metric: Metric, draws: int, seed: int, least: int
+) -> pd.DataFrame:
+    """Return one row a value of each column in `by` with at least `least` rows: count, rates and the metric's interval."""
+    found = []
+    for column in by:
+        for value, part in rows.groupby(column, sort=True, observed=True):
+            if len(part) < least:
+                continue
+            truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
+            estimate = bootstrap(truth, answer, part[block].to_numpy(), {"m": metric}, draws=draws, seed=seed)["m"]
+            found.append((column, str(value), len(part), truth.mean(), answer.mean(), estimate.value, estimate.low, estimate.high))
+    return pd.DataFrame(found, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
+
+
+def calibration_table(y: np.ndarray, p: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Return one row a bin of equal count: rows, mean predicted, observed share and its standard error."""
+    place = np.minimum(np.argsort(np.argsort(p, kind="stable"), kind="stable") * bins // len(p), bins - 1)
+    table = pd.DataFrame({"y": y, "p": p}).groupby(place).agg(rows=("y", "size"), predicted=("p", "mean"), observed=("y", "mean"))
+    return table.assign(standard_error=np.sqrt(table["observed"] * (1 - table["observed"]) / table["rows"]))

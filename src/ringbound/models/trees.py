@@ -1,0 +1,39 @@
+"""A tree ensemble as a Treelite checkpoint, evaluated by Treelite's GTIL."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import treelite
+
+from ringbound.errors import BundleError
+
+SMALL = 64
+"""Rows up to which one thread is faster than waking others."""
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """A Treelite model that takes `columns` float64 columns, NaN for missing."""
+
+    model: treelite.Model
+    columns: int
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return (n,) answers for X (n, columns). Threads share out whole rows, so their number changes no bit."""
+        if X.shape[1] != self.columns:
+            raise BundleError(f"tree model: expected {self.columns} columns; got {X.shape[1]}")
+        if not len(X):
+            return np.empty(0)
+        threads = 1 if len(X) <= SMALL else -1
+        answers = treelite.gtil.predict(self.model, np.ascontiguousarray(X), nthread=threads)
+        return answers.reshape(len(X), -1)[:, -1].astype(np.float64, copy=False)
+
+    def write(self, file: Path) -> None:
+        """Write the checkpoint."""
+        self.model.serialize(str(file))
+
+    @classmethod
+    def read(cls, file: Path, columns: int) -> "TreeModel":
+        """Read a checkpoint."""
+        return cls(treelite.Model.deserialize(str(file)), columns)

@@ -1,0 +1,1 @@
+"""The bundle at work: online and in batch."""

@@ -1,0 +1,242 @@
+"""Score files of any size: streamed in chunks, each kept as a part until the whole is written, so a killed run resumes."""
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from ringbound.errors import InputError, one_line
+from ringbound.models.bundle import Bundle
+from ringbound.serving.predictor import decide
+from ringbound.serving.request import columns_from_table
+
+CHUNK_ROWS = 65_536
+CHUNK_BYTES = 8 << 20
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of the input, the lines among them that are no rows, and how many bytes of the input are done."""
+
+    rows: pa.Table
+    malformed: list[str]
+    done: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run did: rows written, rows with an error, lines that were no rows, parts taken over from a killed run."""
+
+    rows: int
+    errors: int
+    malformed: int
+    resumed: int
+
+
+def score(pattern: str, output: Path, bundle: Bundle, *, progress: bool = True) -> Scored:
+    """Score the files that `pattern` names (a path or a glob) into `output`; formats follow the suffixes.
+
+    Every input row comes out, in order, with its columns and `probability` (or `value`), `decision`, `model_version` and
+    `error`, which says why a row was not scored. Lines of a CSV or JSON Lines file that are no rows go to
+    `OUTPUT.malformed`. `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the
+    same call continues.
+    """
+    inputs = _inputs(pattern, output)
+    parts = output.with_name(output.name + ".parts")
+    fingerprint = _fingerprint(inputs, output, bundle)
+    job = parts / "job.json"
+    if not (job.is_file() and job.read_text("utf-8") == fingerprint):
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir(parents=True)
+        _publish(job, fingerprint.encode())
+    resumed = 0
+    totals = np.zeros(3, dtype=np.int64)
+    size = sum(file.stat().st_size for file in inputs)
+    with tqdm(total=size, unit="B", unit_scale=True, desc="score", disable=not progress) as bar:
+        number = 0
+        for number, chunk in enumerate(_chunks(inputs), start=1):
+            counts = parts / f"{number:06d}.json"
+            if counts.is_file():
+                resumed += 1
+            else:
+                counted = _score_chunk(chunk, bundle, parts / f"{number:06d}{output.suffix}", header=number == 1)
+                _publish(counts, json.dumps(counted).encode())
+            totals += json.loads(counts.read_text("utf-8"))
+            bar.update(chunk.done - bar.n)
+    if not number:
+        raise InputError(f"{pattern}: expected rows; got none")
+    _join(parts, output)
+    return Scored(int(totals[0]), int(totals[1]), int(totals[2]), resumed)
+
+
+def _inputs(pattern: str, output: Path) -> list[Path]:
+    found = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]
+    if not found or not all(file.is_file() for file in found):
+        raise InputError(f"expected files at {pattern}; found none; check the path")
+    for file in (*found, output):
+        if file.suffix not in SUFFIXES:
+            raise InputError(f"{file.name}: expected one of {', '.join(SUFFIXES)}; got {file.suffix or 'no suffix'!r}")
+    if output.resolve() in {file.resolve() for file in found}:
+        raise InputError(f"{output.name}: expected an output that is not an input; give another name")
+    if not output.parent.is_dir():
+        raise InputError(f"expected the folder of {output.name} to exist; make it first")
+    return found
+
+
+def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle) -> str:
+    """Return what a started run must share with this one for its parts to count."""
+    files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in inputs]
+    return json.dumps({"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]})
+
+
+def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
+    """Read the inputs one after the other; all must have the columns of the first."""
+    before, columns = 0, None
+    for file in inputs:
+        size = file.stat().st_size
+        if not size:
+            raise InputError(f"{file.name}: expected rows; the file is empty")
+        reader = {".csv": _csv_chunks, ".jsonl": _json_chunks, ".parquet": _parquet_chunks}[file.suffix]
+        try:
+            for chunk in reader(file, size):
+                columns = columns or chunk.rows.column_names
+                if chunk.rows.column_names != columns:
+                    raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
+                yield Chunk(chunk.rows, chunk.malformed, before + chunk.done)
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file.name}: can not be read whole: {one_line(error, 200)}; correct the file and run again") from error
+        before += size
+
+
+def _csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    malformed: list[str] = []
+
+    def keep(row: pyarrow.csv.InvalidRow) -> str:
+        malformed.append(row.text)
+        return "skip"
+
+    with file.open("rb") as raw:
+        names = pyarrow.csv.open_csv(io.BytesIO(_head(raw))).schema.names
+        with pyarrow.csv.open_csv(
+            raw,
+            read_options=pyarrow.csv.ReadOptions(block_size=CHUNK_BYTES, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NA"]
+            ),
+        ) as reader:
+            for batch in reader:
+                yield Chunk(pa.Table.from_batches([batch]), malformed.copy(), min(raw.tell(), size))
+                malformed.clear()
+
+
+def _head(raw: io.BufferedReader) -> bytes:
+    line = raw.readline()
+    raw.seek(0)
+    return line
+
+
+def _json_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    names: list[str] | None = None
+    with file.open("rb") as raw:
+        while lines := raw.readlines(CHUNK_BYTES):
+            records, malformed = [], []
+            for line in lines:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    record = None
+                if isinstance(record, dict):
+                    records.append(record)
+                elif line.strip():
+                    malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
+            names = names or list(dict.fromkeys(name for record in records for name in record))
+            columns = {name: pa.array([_text(r.get(name)) for r in records], pa.string()) for name in names}
+            yield Chunk(pa.table(columns), malformed, raw.tell())
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    with pq.ParquetFile(file) as opened:
+        rows = 0
+        for batch in opened.iter_batches(CHUNK_ROWS):
+            rows += batch.num_rows
+            yield Chunk(pa.Table.from_batches([batch]), [], size * rows // opened.metadata.num_rows)
+
+
+def _score_chunk(chunk: Chunk, bundle: Bundle, part: Path, *, header: bool) -> tuple[int, int, int]:
+    columns, errors = columns_from_table(chunk.rows, bundle.features.request)
+    failed = errors != None  # noqa: E711 - elementwise
+    answers = bundle.predict(columns)
+    decisions = decide(bundle, answers)
+    table = chunk.rows.append_column("value" if decisions is None else "probability", pa.array(answers, mask=failed))
+    if decisions is not None:
+        table = table.append_column("decision", pa.array(decisions, mask=failed))
+    table = table.append_column("model_version", pa.array([bundle.version]).take(pa.array(np.zeros(len(answers), np.int8))))
+    table = table.append_column("error", pa.array(errors, pa.string()))
+    buffer = io.BytesIO()
+    _WRITE[part.suffix](table, buffer, header)
+    _publish(part, buffer.getbuffer())
+    if chunk.malformed:
+        _publish(part.with_suffix(".malformed"), ("\n".join(chunk.malformed) + "\n").encode())
+    return table.num_rows, int(failed.sum()), len(chunk.malformed)
+
+
+def _write_csv(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
+
+
+def _write_json(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    for record in table.to_pylist():
+        buffer.write(json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n")
+
+
+def _write_parquet(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    pq.write_table(table, buffer)
+
+
+_WRITE = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": _write_parquet}
+
+
+def _publish(file: Path, content: bytes | memoryview) -> None:
+    """Write under another name, then rename: a file that is there is whole."""
+    unfinished = file.with_name(file.name + ".unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(file)
+
+
+def _join(parts: Path, output: Path) -> None:
+    whole = parts / "whole"
+    pieces = sorted(parts.glob(f"[0-9]*{output.suffix}"))
+    if output.suffix == ".parquet":
+        with pq.ParquetWriter(whole, pq.read_schema(pieces[0])) as writer:
+            for piece in pieces:
+                writer.write_table(pq.read_table(piece))
+    else:
+        _concatenate(pieces, whole)
+    malformed = sorted(parts.glob("*.malformed"))
+    if malformed:
+        _concatenate(malformed, parts / "aside")
+        (parts / "aside").replace(output.with_name(output.name + ".malformed"))
+    whole.replace(output)
+    shutil.rmtree(parts)
+
+
+def _concatenate(pieces: list[Path], whole: Path) -> None:
+    with whole.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as opened:
+                shutil.copyfileobj(opened, out, 1 << 20)

@@ -1,0 +1,93 @@
+"""Where things are: the workspace's root, its problem package, and the places a stage reads from and writes to."""
+
+import importlib
+import os
+import shutil
+import tomllib
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ringbound.errors import WorkspaceError, one_line
+
+SCRATCH = Path("data/scratch")
+STAGING = Path("data/.staging")
+
+
+def root(start: Path | None = None) -> Path:
+    """Return the nearest folder, from `start` (default: here) upwards, whose pyproject.toml has `[tool.ringbound]`."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if _settings(folder) is not None:
+            return folder
+    raise WorkspaceError(
+        f"expected a workspace (a pyproject.toml with [tool.ringbound]) at or above {here.name}/; found none; "
+        "run this inside a ringbound checkout"
+    )
+
+
+@cache
+def _settings(folder: Path) -> dict | None:
+    file = folder / "pyproject.toml"
+    if not file.is_file():
+        return None
+    return tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("ringbound")
+
+
+def package_name(folder: Path | None = None) -> str:
+    """Return the problem package's name, as `[tool.ringbound] package` gives it."""
+    settings = _settings(folder or root()) or {}
+    if "package" not in settings:
+        raise WorkspaceError('expected `package = "…"` under [tool.ringbound] in pyproject.toml; found none; add it')
+    return settings["package"]
+
+
+def problem_module(stage: str) -> ModuleType:
+    """Import the module that the notebook `stage` exports, e.g. `flights.features`."""
+    name = f"{package_name()}.{stage}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise WorkspaceError(f"expected module {name}; {error}; run nbdev-export") from error
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file in DVC's own dialect (YAML 1.2: `1e-3` is a number, `no` is a string)."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
+    except FileNotFoundError as error:
+        raise WorkspaceError(f"expected {path.name} in the workspace; it is not there") from error
+    except YAMLError as error:
+        raise WorkspaceError(f"{path.name} is not YAML: {one_line(error)}") from error
+
+
+def stage_input(path: str) -> Path:
+    """Return a stage's input, which must exist."""
+    found = root() / path
+    if not found.exists():
+        raise WorkspaceError(f'expected {path}; it is not there; run "dvc repro" for the stage that makes it')
+    return found
+
+
+def stage_output(path: str) -> Path:
+    """Return where to write the output `path`.
+
+    Under the stage runner this is a staging folder, published only when the whole notebook has succeeded. In
+    JupyterLab it is `data/scratch`, so that a notebook run by hand never touches what DVC tracks.
+    """
+    base = os.environ.get("RINGBOUND_STAGING")
+    target = (Path(base) if base else root() / SCRATCH) / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def fresh_folder(path: Path) -> Path:
+    """Return `path` as an empty folder, whatever was there before."""
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    return path
