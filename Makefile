@@ -35,7 +35,7 @@ test: $(SETUP)  ## run all tests
 	@python -m pytest
 
 lab: $(SETUP)  ## open JupyterLab on the notebooks
-	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab --notebook-dir=.
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab
 
 serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000
 	@ringbound serve

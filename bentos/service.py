@@ -34,7 +34,7 @@ class Answers(pydantic.BaseModel):
 
 @bentoml.service(
     name="ringbound",
-    description=__doc__,
+    description=f"Predictions by model {PREDICTOR.bundle.version}: online, 1 to {MOST_ROWS} rows a request.",
     image=Image(base_image="python:3.11-slim", distro="", lock_python_packages=False).python_packages(*REQUIREMENTS),
     traffic={"timeout": 10},
     logging={"access": {"enabled": False}},

@@ -14,6 +14,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'flights.features.hours': ('features.html#hours', 'flights/features.py'),
                                   'flights.features.label': ('features.html#label', 'flights/features.py'),
                                   'flights.features.local_day': ('features.html#local_day', 'flights/features.py'),
+                                  'flights.features.local_dep': ('features.html#local_dep', 'flights/features.py'),
                                   'flights.features.seats': ('features.html#seats', 'flights/features.py'),
                                   'flights.features.split_by_month': ('features.html#split_by_month', 'flights/features.py'),
                                   'flights.features.training_table': ('features.html#training_table', 'flights/features.py'),

@@ -39,7 +39,8 @@ def model_card(facts: dict, estimates: dict[str, dict[str, Estimate]], test: pd.
         f"**Model.** {origin['candidate']}, {origin['arguments']}, on features {facts['features']['hash']}; "
         f"says late from a probability of {facts['threshold']:.2f}.\n\n"
         f"**Learnt from** {origin['rows']:,} flights, {origin['first_day']} to {origin['last_day']}. "
-        f"**Measured on** {len(test):,} flights, {test['day'].min()} to {test['day'].max()}, {test['late'].mean():.1%} of them late.\n\n"
+        f"**Measured on** {len(test):,} flights, {test['day'].min()} to {test['day'].max()}, "
+        f"{test['late'].mean():.1%} of them late.\n\n"
         "| metric (95% interval, days resampled) | model | baseline: carrier and hour |\n| --- | --- | --- |\n"
         f"{rows}\n\n**Weakest slices by AUC.** {worst}.\n\n## Limits\n{LIMITS}"
     )

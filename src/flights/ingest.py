@@ -58,7 +58,11 @@ def scheduled(flights: pd.DataFrame, zones: dict[str, str]) -> tuple[pd.Series, 
 # %% ../../notebooks/ingest.ipynb #0aa5a266
 def flight_id(flights: pd.DataFrame) -> pd.Series:
     """Return what identifies a flight: local day, carrier, number, origin."""
-    day = flights["year"].astype("str") + flights["month"].astype("str").str.zfill(2) + flights["day"].astype("str").str.zfill(2)
+    day = (
+        flights["year"].astype("str")
+        + flights["month"].astype("str").str.zfill(2)
+        + flights["day"].astype("str").str.zfill(2)
+    )
     return day + "." + flights["carrier"] + "." + flights["flight"].astype("str") + "." + flights["origin"]
 
 
@@ -85,20 +89,45 @@ def events(zones: dict[str, str], delay: str, scheduled_end: int):
 
 # %% ../../notebooks/ingest.ipynb #58ca9472
 FLIGHTS = {
-    "year": "integer", "month": "integer", "day": "integer", "sched_dep_time": "integer", "sched_arr_time": "integer",
-    "dep_delay": "number", "arr_delay": "number", "carrier": "string", "flight": "integer", "tailnum": "string",
-    "origin": "string", "dest": "string", "distance": "number",
+    "year": "integer",
+    "month": "integer",
+    "day": "integer",
+    "sched_dep_time": "integer",
+    "sched_arr_time": "integer",
+    "dep_delay": "number",
+    "arr_delay": "number",
+    "carrier": "string",
+    "flight": "integer",
+    "tailnum": "string",
+    "origin": "string",
+    "dest": "string",
+    "distance": "number",
 }
 WEATHER = {
-    "origin": "string", "temp": "number", "dewp": "number", "humid": "number", "wind_dir": "number",
-    "wind_speed": "number", "wind_gust": "number", "precip": "number", "pressure": "number", "visib": "number",
+    "origin": "string",
+    "temp": "number",
+    "dewp": "number",
+    "humid": "number",
+    "wind_dir": "number",
+    "wind_speed": "number",
+    "wind_gust": "number",
+    "precip": "number",
+    "pressure": "number",
+    "visib": "number",
     "time_hour": "timestamp",
 }
 PLANES = {"tailnum": "string", "year": "integer", "manufacturer": "string", "engines": "integer", "seats": "integer"}
 AIRPORTS = {"faa": "string", "name": "string", "lat": "number", "lon": "number", "tzone": "string"}
 SCHEDULE = {
-    "flight_id": "string", "carrier": "string", "flight": "integer", "tailnum": "string", "origin": "string",
-    "dest": "string", "sched_dep": "timestamp", "sched_arr": "timestamp", "distance": "number",
+    "flight_id": "string",
+    "carrier": "string",
+    "flight": "integer",
+    "tailnum": "string",
+    "origin": "string",
+    "dest": "string",
+    "sched_dep": "timestamp",
+    "sched_arr": "timestamp",
+    "distance": "number",
 }
 
 # %% ../../notebooks/ingest.ipynb #c92ab396
@@ -111,8 +140,22 @@ def tables() -> list[Table]:
     happened = {"flight_id": "string", "time": "timestamp"}
     return [
         Table("flights", flights, SCHEDULE, ("sched_dep", "flight_id"), "sched_dep", schedules(zones)),
-        Table("departures", flights, happened | {"dep_delay": "number"}, ("time", "flight_id"), "time", events(zones, "dep_delay", 0)),
-        Table("arrivals", flights, happened | {"arr_delay": "number"}, ("time", "flight_id"), "time", events(zones, "arr_delay", 1)),
+        Table(
+            "departures",
+            flights,
+            happened | {"dep_delay": "number"},
+            ("time", "flight_id"),
+            "time",
+            events(zones, "dep_delay", 0),
+        ),
+        Table(
+            "arrivals",
+            flights,
+            happened | {"arr_delay": "number"},
+            ("time", "flight_id"),
+            "time",
+            events(zones, "arr_delay", 1),
+        ),
         Table("weather", weather, WEATHER, ("time_hour", "origin"), "time_hour"),
         Table("airports", airport_file, AIRPORTS, ("faa",), shape=all_airports),
         Table("planes", Files(published("planes.csv"), PLANES), PLANES, ("tailnum",)),

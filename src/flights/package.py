@@ -8,8 +8,22 @@ from typing import Any
 
 # %% ../../notebooks/package.ipynb #f3d9abd4
 EXAMPLES: list[dict[str, Any]] = [
-    {"carrier": "UA", "flight": 1545, "tailnum": "N14228", "origin": "EWR", "dest": "IAH",
-     "sched_dep": "2013-11-27T17:15:00-05:00", "sched_arr": "2013-11-27T20:19:00-06:00"},
-    {"carrier": "US", "flight": 2163, "tailnum": None, "origin": "LGA", "dest": "DCA",
-     "sched_dep": "2013-11-27T06:00:00-05:00", "sched_arr": "2013-11-27T07:19:00-05:00"},
+    {
+        "carrier": "UA",
+        "flight": 1545,
+        "tailnum": "N14228",
+        "origin": "EWR",
+        "dest": "IAH",
+        "sched_dep": "2013-11-27T17:15:00-05:00",
+        "sched_arr": "2013-11-27T20:19:00-06:00",
+    },
+    {
+        "carrier": "US",
+        "flight": 2163,
+        "tailnum": None,
+        "origin": "LGA",
+        "dest": "DCA",
+        "sched_dep": "2013-11-27T06:00:00-05:00",
+        "sched_arr": "2013-11-27T07:19:00-05:00",
+    },
 ]

@@ -65,8 +65,17 @@ def events_contract(delay: str) -> Callable[[dict[str, pd.DataFrame]], pa.DataFr
 
 def weather_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of hourly weather: Fahrenheit, miles per hour, inches, millibars, miles."""
-    bounds = {"temp": (-60, 130), "dewp": (-80, 100), "humid": (0, 100.5), "wind_dir": (0, 360), "wind_speed": (0, 150),
-              "wind_gust": (0, 250), "precip": (0, 20), "pressure": (850, 1100), "visib": (0, 100)}
+    bounds = {
+        "temp": (-60, 130),
+        "dewp": (-80, 100),
+        "humid": (0, 100.5),
+        "wind_dir": (0, 360),
+        "wind_speed": (0, 150),
+        "wind_gust": (0, 250),
+        "precip": (0, 20),
+        "pressure": (850, 1100),
+        "visib": (0, 100),
+    }
     columns = {name: number(low, high, nullable=True) for name, (low, high) in bounds.items()}
     columns |= {"origin": pa.Column(str, known(tables["airports"]["faa"], "airport")), "time_hour": pa.Column(INSTANT)}
     return pa.DataFrameSchema(columns, unique=["origin", "time_hour"], report_duplicates="exclude_first")
@@ -80,14 +89,21 @@ def airports_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
 
 def planes_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of planes; the year built is unknown for some."""
-    columns = {"tailnum": text(r"^[A-Z0-9]{3,7}$", unique=True), "seats": pa.Column(pd.Int64Dtype(), pa.Check.in_range(1, 900))}
+    columns = {
+        "tailnum": text(r"^[A-Z0-9]{3,7}$", unique=True),
+        "seats": pa.Column(pd.Int64Dtype(), pa.Check.in_range(1, 900)),
+    }
     columns["year"] = pa.Column(pd.Int64Dtype(), pa.Check.in_range(1930, 2100), nullable=True)
     return pa.DataFrameSchema(columns, report_duplicates="exclude_first")
 
 
 CONTRACTS = {
-    "airports": airports_contract, "planes": planes_contract, "flights": flights_contract,
-    "departures": events_contract("dep_delay"), "arrivals": events_contract("arr_delay"), "weather": weather_contract,
+    "airports": airports_contract,
+    "planes": planes_contract,
+    "flights": flights_contract,
+    "departures": events_contract("dep_delay"),
+    "arrivals": events_contract("arr_delay"),
+    "weather": weather_contract,
 }
 
 # %% ../../notebooks/validate.ipynb #3331d160

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer._click.exceptions import NoArgsIsHelpError, UsageError  # typer brings a click of its own
 
 from ringbound import workspace
 from ringbound.errors import RingboundError, one_line
@@ -33,19 +33,22 @@ def summary() -> None:
     facts = json.loads(workspace.stage_input(f"{BUNDLE}/bundle.json").read_text("utf-8"))
     rows = metrics.pop("rows")
     learnt = facts["provenance"]
-    table = Table(title=f"model {facts['version']}: {learnt['candidate']}, on {rows:,} rows it has not seen", title_justify="left")
+    title = f"model {facts['version']}: {learnt['candidate']}, on {rows:,} rows it has not seen"
+    table = Table(title=title, title_justify="left")
     table.add_column("metric")
     for name in metrics:
         table.add_column(f"{name} (95% interval)")
     for metric in next(iter(metrics.values())):
-        cells = [f"{m[metric]['value']:.4f} ({m[metric]['low']:.4f} to {m[metric]['high']:.4f})" for m in metrics.values()]
+        cells = [
+            f"{m[metric]['value']:.4f} ({m[metric]['low']:.4f} to {m[metric]['high']:.4f})" for m in metrics.values()
+        ]
         table.add_row(metric, *cells)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"learnt from {learnt['rows']:,} rows, {learnt['first_day']} to {learnt['last_day']}; card: data/reports/model_card.md")
+    Console(highlight=False).print(table)
     reports = sorted(path.relative_to(root).as_posix() for path in (root / "data/reports").glob("*.html"))
-    console.print(f"executed notebooks: {', '.join(reports)}")
-    console.print("next: make serve (answers on http://127.0.0.1:3000), make lab (the notebooks), make test")
+    typer.echo(f"learnt from {learnt['rows']:,} rows, {learnt['first_day']} to {learnt['last_day']}")
+    typer.echo("model card: data/reports/model_card.md")
+    typer.echo(f"executed notebooks: {' '.join(reports)}")
+    typer.echo("next: make serve (answers on http://127.0.0.1:3000), make lab (the notebooks), make test")
 
 
 @app.command()
@@ -82,14 +85,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; wrong use is one line and exit code 2, a failure one line and exit code 1."""
     try:
         code = app(arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
+    except NoArgsIsHelpError as error:
         print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
         code = 2
-    except click.UsageError as error:
+    except UsageError as error:
         command = error.ctx.command_path if error.ctx else "ringbound"
         print(f"{command}: {one_line(Exception(error.format_message()))} (see {command} --help)", file=sys.stderr)
         code = 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = 130
     except (RingboundError, OSError) as error:
         print(f"ringbound: {one_line(error)}", file=sys.stderr)

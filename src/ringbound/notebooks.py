@@ -12,24 +12,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from ringbound import workspace
 from ringbound.dependencies import source_files
-from ringbound.errors import NotebookError, RingboundError
+from ringbound.errors import NotebookError, RingboundError, one_line
 
 PARAMETERS_TAG = "parameters"
 CODE_FOLDER = Path("data/code")
 
 
-def read(path: Path) -> nbformat.NotebookNode:
-    """Read a notebook; `NotebookError` where it is missing or is not one."""
+def read(path: Path) -> dict[str, Any]:
+    """Read a notebook, each cell's source as one text; `NotebookError` where it is missing or is not one."""
     try:
-        return nbformat.read(path, as_version=4)
+        nb = json.loads(path.read_text("utf-8"))
+        for cell in nb["cells"]:
+            cell["source"] = "".join(cell["source"])
     except FileNotFoundError as error:
         raise NotebookError(f"expected notebooks/{path.name}; it is not there; one stage is one notebook") from error
-    except Exception as error:  # nbformat raises a different type for every way in which a file can be broken
-        raise NotebookError(f"notebooks/{path.name} is not a notebook: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotebookError(f"expected a notebook; notebooks/{path.name} is none: {one_line(error)}") from error
+    return nb
 
 
 def dumps(nb: Mapping[str, Any]) -> str:
@@ -37,31 +38,58 @@ def dumps(nb: Mapping[str, Any]) -> str:
     return json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
-def cleaned(path: Path) -> str:
-    """Return the text the notebook has when it is clean: no outputs, no counts, of metadata only kernel and tags.
+def clean(nb: dict[str, Any]) -> None:
+    """Remove outputs, counts and all metadata but kernel and tags, in place; the result has one canonical form.
 
     nbdev's own cleaner strips tags unless told otherwise, and without its tag papermill runs a stage on defaults; what
     this gives is a fixed point of it, as a test holds.
     """
-    nb = json.loads(path.read_text("utf-8"))
     nb["metadata"] = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
     for cell in nb["cells"]:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags" and value}
+        cell["source"] = "".join(cell["source"]).splitlines(keepends=True)
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
+
+
+def cleaned(path: Path) -> str:
+    """Return the text the notebook has when it is clean."""
+    nb = json.loads(path.read_text("utf-8"))
+    clean(nb)
     return dumps(nb)
 
 
-def parameters(nb: nbformat.NotebookNode, name: str) -> dict[str, Any]:
+def _write_clean(path: Path) -> None:
+    text = cleaned(path)
+    if text != path.read_text("utf-8"):
+        path.write_text(text, "utf-8")
+
+
+def clean_on_save(model: dict[str, Any], **_: Any) -> None:
+    """Clean a notebook that Jupyter is about to save; its `pre_save_hook`."""
+    if model["type"] == "notebook":
+        clean(model["content"])
+
+
+def export_after_save(model: dict[str, Any], os_path: str, **_: Any) -> None:
+    """Write a saved stage notebook in canonical form and export its module; Jupyter's `post_save_hook`."""
+    path = Path(os_path)
+    root = workspace.root(path.parent)
+    if model["type"] == "notebook" and path in all_notebooks(root):
+        _write_clean(path)
+        export([path], root / "src" / workspace.package_name(root))
+
+
+def parameters(nb: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the literals of the cell tagged `parameters`, by name."""
-    cells = [c for c in nb.cells if c.cell_type == "code" and PARAMETERS_TAG in c.metadata.get("tags", [])]
+    cells = [c for c in nb["cells"] if c["cell_type"] == "code" and PARAMETERS_TAG in c["metadata"].get("tags", [])]
     if len(cells) != 1:
         raise NotebookError(
             f"notebooks/{name}.ipynb: expected one code cell tagged `{PARAMETERS_TAG}`; found {len(cells)}; "
             "tag the cell that holds the defaults"
         )
     found: dict[str, Any] = {}
-    for node in ast.parse(cells[0].source).body:
+    for node in ast.parse(cells[0]["source"]).body:
         target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
         if isinstance(node, ast.AnnAssign):
             target = node.target
@@ -71,15 +99,15 @@ def parameters(nb: nbformat.NotebookNode, name: str) -> dict[str, Any]:
                 f"line {node.lineno} is another"
             )
         try:
-            found[target.id] = ast.literal_eval(node.value)  # type: ignore[union-attr, arg-type]
+            found[target.id] = ast.literal_eval(node.value)
         except ValueError as error:
             raise NotebookError(f"notebooks/{name}.ipynb: the default of `{target.id}` is not a literal") from error
     return found
 
 
-def code(nb: nbformat.NotebookNode) -> str:
+def code(nb: Mapping[str, Any]) -> str:
     """Return the code cells alone, so that a stage can depend on code and not on prose."""
-    return "\n\n".join(c.source for c in nb.cells if c.cell_type == "code") + "\n"
+    return "\n\n".join(c["source"] for c in nb["cells"] if c["cell_type"] == "code") + "\n"
 
 
 def all_notebooks(root: Path) -> list[Path]:
@@ -121,16 +149,26 @@ def problems(root: Path) -> list[str]:
         for nb in notebooks
         if cleaned(nb) != nb.read_text("utf-8")
     ]
-    found += [f"{package.name}.{name} is out of step with its notebook; run nbdev-export"
-              for name in out_of_step(notebooks, package)]
+    found += [
+        f"{package.name}.{name} is out of step with its notebook; run nbdev-export"
+        for name in out_of_step(notebooks, package)
+    ]
     found += undeclared_dependencies(root)
     known = {nb.stem for nb in notebooks} | {"__init__", "_modidx"}
-    found += [f"{package.name}.{module.stem} has no notebook; delete it"
-              for module in sorted(package.glob("*.py")) if module.stem not in known]
+    found += [
+        f"{package.name}.{module.stem} has no notebook; delete it"
+        for module in sorted(package.glob("*.py"))
+        if module.stem not in known
+    ]
     return found
 
 
-RUNNER = ["requirements.lock", "src/ringbound/notebooks.py", "src/ringbound/stage.py"]
+RUNNER = [
+    "requirements.lock",
+    "src/ringbound/execution.py",
+    "src/ringbound/notebooks.py",
+    "src/ringbound/stage.py",
+]
 """What every stage's result depends on besides its own code."""
 
 
@@ -156,9 +194,7 @@ def main(action: str) -> int:
     notebooks = all_notebooks(root)
     if action == "clean":
         for notebook in notebooks:
-            text = cleaned(notebook)
-            if text != notebook.read_text("utf-8"):
-                notebook.write_text(text, "utf-8")
+            _write_clean(notebook)
     elif action == "export":
         export(notebooks, root / "src" / workspace.package_name(root))
     elif action == "code":

@@ -5,10 +5,8 @@ has succeeded; its executed form is an ordinary, byte-reproducible output.
 """
 
 import os
-import re
 import shutil
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import nbformat
 
 from ringbound import notebooks, workspace
 from ringbound.errors import NotebookError, RingboundError, StageError, one_line
+from ringbound.execution import CellError, execute, normalise, render
 
 FAILED = Path("data/failed")
 REPORTS = Path("data/reports")
@@ -83,114 +82,11 @@ def publish(staging: Path, root: Path, name: str, outputs: list[str]) -> None:
         (staging / out).rename(target)
 
 
-def normalise(nb: nbformat.NotebookNode) -> None:
-    """Remove in place all that changes from run to run: papermill's records, ids, addresses, split streams."""
-    nb.metadata.pop("papermill", None)
-    for position, cell in enumerate(nb.cells):
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if cell.id is None or "injected-parameters" in cell.metadata.get("tags", []):
-            cell.id = f"injected-{position}"
-        if cell.cell_type != "code":
-            continue
-        merged: list[nbformat.NotebookNode] = []
-        for output in cell.outputs:
-            if merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name:
-                merged[-1].text += output.text
-            else:
-                merged.append(output)
-            if "text/plain" in output.get("data", {}):
-                output.data["text/plain"] = re.sub(r"0x[0-9a-f]{6,}", "0x…", output.data["text/plain"])
-        cell.outputs = merged
-
-
-def render(nb: nbformat.NotebookNode, title: str) -> str:
-    """Return the notebook as one self-contained HTML page that loads nothing from the network."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(require_js_url="", jquery_url="", mathjax_url="", html_manager_semver_range="")
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    page, _ = exporter.from_notebook_node(nb, resources={"metadata": {"name": title}})
-    # What nbconvert still loads from elsewhere is diagram and formula support, which no stage uses.
-    return re.sub(r'<script[^>]*\bsrc="https?://[^"]*"[^>]*>\s*</script>', "", _without_mermaid(page))
-
-
-def _without_mermaid(page: str) -> str:
-    return re.sub(r'<script type="module">(?:(?!</script>).)*?https?://(?:(?!</script>).)*?</script>', "", page, flags=re.S)
-
-
-def execute(source: nbformat.NotebookNode, name: str, given: dict[str, Any], root: Path) -> nbformat.NotebookNode:
-    """Run the notebook with papermill and return it executed; raise `StageError` with the notebook attached.
-
-    The cells' standard error goes to the terminal as it comes (progress bars, warnings) and is not kept: it carries
-    times and paths. Standard output is evidence, and is.
-    """
-    with warnings.catch_warnings():  # papermill's own bar, which is not used, looks for a widget library
-        warnings.simplefilter("ignore")
-        import papermill
-    from papermill.clientwrap import PapermillNotebookClient
-    from papermill.engines import NBClientEngine, papermill_engines
-    from papermill.exceptions import PapermillExecutionError
-
-    terminal = sys.stderr.isatty()
-
-    class StageClient(PapermillNotebookClient):
-        def output(self, outs, msg, display_id, cell_index):
-            if msg["msg_type"] == "stream" and msg["content"]["name"] == "stderr":
-                sys.stderr.write(msg["content"]["text"])
-                sys.stderr.flush()
-                return None
-            return super().output(outs, msg, display_id, cell_index)
-
-        def execute_cell(self, cell, cell_index, **kwargs):
-            if terminal:
-                seconds = time.monotonic() - started
-                sys.stderr.write(f"\r{name}  cell {cell_index + 1}/{len(self.nb.cells)}  {seconds:.0f} s ")
-                sys.stderr.flush()
-            return super().execute_cell(cell, cell_index, **kwargs)
-
-    class StageEngine(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
-            holder["nb"] = nb_man.nb
-            return StageClient(nb_man, kernel_name=kernel_name, timeout=None, startup_timeout=120,
-                               extra_arguments=["--IPKernelApp.log_level=40"]).execute()
-
-    holder: dict[str, nbformat.NotebookNode] = {}
-    started = time.monotonic()
-    papermill_engines.register("ringbound", StageEngine)
-    work = root / workspace.STAGING / f"{name}.ipynb"
-    work.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(source, work)
-    try:
-        papermill.execute_notebook(
-            str(work), None, given, engine_name="ringbound", kernel_name="python3", progress_bar=False,
-            cwd=str(root / "notebooks"),
-        )
-    except PapermillExecutionError as error:
-        said = f"{error.ename}: {error.evalue or _failing_line(error.traceback)}"
-        failure = StageError(f"{name}: notebooks/{name}.ipynb, cell {error.cell_index}: {one_line(Exception(said))}")
-        failure.notebook = holder["nb"]  # type: ignore[attr-defined]
-        raise failure from None
-    finally:
-        work.unlink(missing_ok=True)
-        if terminal:
-            sys.stderr.write("\r" + " " * 60 + "\r")
-    return holder["nb"]
-
-
-def _failing_line(traceback: list[str]) -> str:
-    """Return the line that IPython's traceback points at, for errors without a message, like a bare assert."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback))
-    pointed = re.findall(r"^-+> *\d+ (.*)$", plain, flags=re.M)
-    return pointed[-1].strip() if pointed else "no message"
-
-
 def run(name: str, root: Path) -> None:
     """Run the stage `name` of the workspace `root`; raise a `RingboundError` that says in one line what is wrong."""
     path = root / "notebooks" / f"{name}.ipynb"
-    nb = notebooks.read(path)
-    given = checked_parameters(name, workspace.load_yaml(root / "params.yaml").get(name), notebooks.parameters(nb, name))
+    defaults = notebooks.parameters(notebooks.read(path), name)
+    given = checked_parameters(name, workspace.load_yaml(root / "params.yaml").get(name), defaults)
     outputs = declared_outputs(root, name)
     package = root / "src" / workspace.package_name(root)
     for module in notebooks.out_of_step([path], package):
@@ -204,14 +100,12 @@ def run(name: str, root: Path) -> None:
     os.environ["RINGBOUND_STAGING"] = str(staging)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(root / "src"), os.environ.get("PYTHONPATH", "")])
     try:
-        executed = execute(nb, name, given, root)
+        executed = execute(path, given)
         _write_report(executed, staging / REPORTS, name)
         publish(staging, root, name, outputs)
-    except StageError as error:
-        if hasattr(error, "notebook"):
-            _write_report(error.notebook, failed.parent, name)
-            raise StageError(f"{error} (the cell is marked in {(FAILED / name).as_posix()}.html)") from None
-        raise
+    except CellError as error:
+        _write_report(error.notebook, failed.parent, name)
+        raise StageError(f"{error} (the cell is marked in {(FAILED / name).as_posix()}.html)") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     for suffix in (".ipynb", ".html"):

@@ -28,16 +28,28 @@ def apply_contract(rows: pd.DataFrame, schema: pa.DataFrameSchema, *, table: str
             f"got {list(rows.columns)}; correct the source or the contract"
         )
     cases = cases.assign(index=cases["index"].astype("int64")).sort_values("index", kind="stable")
-    reasons = cases["column"].astype("str") + ": " + cases["check"].astype("str")
-    values = cases["failure_case"].astype("str").where(cases["failure_case"].notna(), "nothing")
-    texts = (reasons + ", got " + values).groupby(cases["index"]).agg(lambda texts: "; ".join(dict.fromkeys(texts)))
+    texts = cases.apply(_reason, axis=1).groupby(cases["index"]).agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
     bad = numbered.loc[texts.index].assign(reason=texts)
     return numbered.drop(index=texts.index).reset_index(drop=True), bad.reset_index(drop=True)
 
 
+def _reason(case: pd.Series) -> str:
+    """Say in words why a row failed one check."""
+    if case["check"] == "multiple_fields_uniqueness":
+        return "a duplicate of an earlier row"
+    if case["schema_context"] == "DataFrameSchema":  # a check across columns has no one value to show
+        return str(case["check"])
+    check = {"not_nullable": "expected a value", "field_uniqueness": "expected unique values"}.get(
+        case["check"], case["check"]
+    )
+    return f"{case['column']}: {check}, got {case['failure_case'] if pd.notna(case['failure_case']) else 'nothing'}"
+
+
 def refuse_too_many(bad: dict[str, pd.DataFrame], totals: dict[str, int], *, limit: float) -> pd.DataFrame:
     """Return one row a table (rows, bad, share); raise `ContractError` where the share of bad rows exceeds `limit`."""
-    report = pd.DataFrame({"rows": totals, "bad": {name: len(rows) for name, rows in bad.items()}}).fillna(0).astype(int)
+    report = (
+        pd.DataFrame({"rows": totals, "bad": {name: len(rows) for name, rows in bad.items()}}).fillna(0).astype(int)
+    )
     report["share"] = report["bad"] / report["rows"].clip(lower=1)
     for name, row in report[report["share"] > limit].iterrows():
         common = bad[str(name)]["reason"].str.replace(r", got .*", "", regex=True).value_counts().head(3).to_dict()

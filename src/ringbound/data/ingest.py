@@ -46,7 +46,11 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
     readings: dict[int, Reading] = {}
     provenance, rejects = [], [rejected_rows("", [], [], [])]
     for table in tables:
-        since = done.to_period("M").start_time.tz_localize("UTC") if done is not None and _resumable(table, previous) else None
+        since = (
+            done.to_period("M").start_time.tz_localize("UTC")
+            if done is not None and _resumable(table, previous)
+            else None
+        )
         if id(table.source) not in readings:
             readings[id(table.source)] = table.source.read(since, through)
             rejects.append(readings[id(table.source)].rejected)
@@ -73,8 +77,9 @@ def _previous_through(previous: Path, through: pd.Timestamp) -> pd.Timestamp | N
 def _resumable(table: Table, previous: Path) -> bool:
     """Say whether earlier partitions of the table can stand: same columns, from a source that can be asked for less."""
     files = sorted((previous / table.name).glob("*.parquet"))
-    return bool(table.source.incremental and table.time and files
-                and pq.read_schema(files[0]).names == list(table.columns))
+    return bool(
+        table.source.incremental and table.time and files and pq.read_schema(files[0]).names == list(table.columns)
+    )
 
 
 def _cut(table: Table, rows: pd.DataFrame, through: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -85,8 +90,10 @@ def _cut(table: Table, rows: pd.DataFrame, through: pd.Timestamp) -> tuple[pd.Da
     lost = rows[timeless].astype("str").to_dict("records")
     reason = f"{table.time}: missing, or a time that does not exist"
     places = [f"row {number + 1}" for number in rows.index[timeless]]
-    return (rows[(rows[table.time] <= through).fillna(False)],
-            rejected_rows(table.name, places, [reason] * len(lost), [str(row) for row in lost]))
+    return (
+        rows[(rows[table.time] <= through).fillna(False)],
+        rejected_rows(table.name, places, [reason] * len(lost), [str(row) for row in lost]),
+    )
 
 
 def _take_over(table: Table, previous: Path, out: Path, since: pd.Timestamp | None) -> list[Path]:

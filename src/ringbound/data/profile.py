@@ -5,6 +5,7 @@ run to run and stay out of compared outputs. What decisions rest on, distributio
 """
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,9 @@ def constraint_report(view: DatasetProfileView, constraints: list) -> pd.DataFra
     for constraint in constraints:
         builder.add_constraint(constraint)
     built: Constraints = builder.build()
-    return pd.DataFrame([(r.name, bool(r.passed)) for r in built.generate_constraints_report()], columns=["constraint", "kept"])
+    return pd.DataFrame(
+        [(r.name, bool(r.passed)) for r in built.generate_constraints_report()], columns=["constraint", "kept"]
+    )
 
 
 def stability_index(before: np.ndarray, after: np.ndarray) -> float:
@@ -94,7 +97,10 @@ def _counts(before: pd.Series, after: pd.Series) -> tuple[np.ndarray, np.ndarray
         return tuple(np.bincount(p, minlength=len(edges) + 2).astype(float) for p in places)  # type: ignore[return-value]
     top = sorted(before.value_counts().head(TOP_CATEGORIES).index)
     codes = [pd.Categorical(s, categories=top).codes for s in (before, after)]
-    places = [np.where(s.isna(), len(top) + 1, np.where(c < 0, len(top), c)) for s, c in zip((before, after), codes, strict=True)]
+    places = [
+        np.where(s.isna(), len(top) + 1, np.where(c < 0, len(top), c))
+        for s, c in zip((before, after), codes, strict=True)
+    ]
     return tuple(np.bincount(p, minlength=len(top) + 2).astype(float) for p in places)  # type: ignore[return-value]
 
 
@@ -108,7 +114,7 @@ def drift_table(parts: dict[str, pd.DataFrame], columns: list[str]) -> pd.DataFr
     names = list(parts)
     for column in columns:
         history: list[float] = []
-        for earlier, later in zip(names, names[1:], strict=False):
+        for earlier, later in pairwise(names):
             before, after = _counts(parts[earlier][column], parts[later][column])
             psi = stability_index(before, after)
             usual = 3 * float(np.median(history)) if history else 0.0

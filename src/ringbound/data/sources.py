@@ -82,12 +82,12 @@ def _convert(values: pd.Series, kind: str) -> tuple[pd.Series, pd.Series]:
     if kind == "string":
         return values.astype("str").where(present), ~present & False
     if kind == "timestamp":
-        converted = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
-        return converted, present & converted.isna()
+        instants = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
+        return instants, present & instants.isna()
     if kind == "boolean":
         words = {"true": True, "1": True, "false": False, "0": False}
-        converted = values.astype("str").str.lower().map(words).astype("boolean")
-        return converted, present & converted.isna()
+        truths = values.astype("str").str.lower().map(words).astype("boolean")
+        return truths, present & truths.isna()
     numbers = pd.to_numeric(values, errors="coerce").astype("Float64")
     if kind == "number":
         return numbers.astype("float64"), present & numbers.isna()
@@ -124,9 +124,7 @@ class Files:
             frame, untyped = typed(raw, self.columns, file.name)
             frames.append(frame)
             rejects += [malformed, untyped]
-        return Reading(
-            pd.concat(frames, ignore_index=True), pd.concat(rejects, ignore_index=True), digest.hexdigest()
-        )
+        return Reading(pd.concat(frames, ignore_index=True), pd.concat(rejects, ignore_index=True), digest.hexdigest())
 
     def _parse(self, name: str, content: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:
         nothing = rejected_rows(name, [], [], [])
@@ -290,8 +288,9 @@ class HttpJson:
             expected = page.get(self.total) if self.total else None
         if expected is not None and expected != len(rows):
             raise SourceError(f"{self.describe()}: expected {expected} rows as announced; got {len(rows)}; run again")
-        frame, rejected = typed(pd.DataFrame.from_records(rows, columns=None if rows else list(self.columns)),
-                                self.columns, self.describe())
+        frame, rejected = typed(
+            pd.DataFrame.from_records(rows, columns=None if rows else list(self.columns)), self.columns, self.describe()
+        )
         return Reading(frame, rejected, content_digest(frame))
 
     def _pages(self, since: pd.Timestamp | None) -> Iterator[dict]:

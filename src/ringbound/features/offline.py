@@ -44,7 +44,9 @@ class TrainingTable:
         return columns_of(rows[self.names])
 
 
-def write_training_table(table: pd.DataFrame, *, month: pd.Series, features: FeatureSet, references: Mapping[str, Reference], out: Path) -> None:
+def write_training_table(
+    table: pd.DataFrame, *, month: pd.Series, features: FeatureSet, references: Mapping[str, Reference], out: Path
+) -> None:
     """Write `table` (id, time, label, … and every feature) as one Parquet file a `month`, and what it was made with."""
     missing = [name for name in features.names if name not in table]
     if missing:
@@ -67,11 +69,16 @@ def read_training_table(folder: Path, features: FeatureSet) -> TrainingTable:
     made_with = json.loads(content)
     if made_with["hash"] != features.hash:
         raise FeatureError(
-            f'training table: made with features {made_with["hash"]}; the definition is {features.hash}; run "dvc repro features"'
+            f'training table: made with features {made_with["hash"]}; defined are {features.hash}; run "dvc repro features"'
         )
     files = sorted((folder / "table").glob("*.parquet"))
     digest = hashlib.sha256(content)
     for file in files:
         digest.update(file.read_bytes())
     references = {name: Reference.from_json(plain) for name, plain in made_with["references"].items()}
-    return TrainingTable(pd.concat([pd.read_parquet(f) for f in files], ignore_index=True), features.names, references, digest.hexdigest())
+    return TrainingTable(
+        pd.concat([pd.read_parquet(f) for f in files], ignore_index=True),
+        features.names,
+        references,
+        digest.hexdigest(),
+    )

@@ -47,8 +47,9 @@ class Field:
 class FeatureSet:
     """Request fields and the features made from them, in the order in which a model takes them.
 
-    `numbers` are functions giving float64 (n,); `categories` are functions giving a `Category`, or names of request
-    fields taken as they are; `references` are the names of the reference tables that the functions may ask for.
+    `derived` are functions of request fields that features may ask for as if they were fields; `numbers` are functions
+    giving float64 (n,); `categories` are functions giving a `Category`, or names of request fields taken as they are;
+    `references` are the names of the reference tables that functions may ask for.
     """
 
     def __init__(
@@ -56,20 +57,24 @@ class FeatureSet:
         request: Sequence[Field],
         *,
         numbers: Sequence[Callable],
+        derived: Sequence[Callable] = (),
         categories: Sequence[Callable | str] = (),
         references: Sequence[str] = (),
     ):
         self.request = list(request)
         self.references = list(references)
-        self.functions = {f.__name__: f for f in (*numbers, *categories) if not isinstance(f, str)}
+        self.derived = [f.__name__ for f in derived]
+        self.functions = {f.__name__: f for f in (*derived, *numbers, *categories) if not isinstance(f, str)}
         self.numbers = [f.__name__ for f in numbers]
         self.categories = [f if isinstance(f, str) else f.__name__ for f in categories]
         fields = {field.name for field in self.request}
-        available = fields | set(self.references)
+        available = fields | set(self.references) | set(self.derived)
         for name, function in self.functions.items():
             unknown = set(inspect.signature(function).parameters) - available
             if unknown:
-                raise FeatureError(f"{name}: takes {sorted(unknown)}; there is {sorted(available)}; correct its parameters")
+                raise FeatureError(
+                    f"{name}: takes {sorted(unknown)}; there is {sorted(available)}; correct its parameters"
+                )
         for name in self.categories:
             if name not in self.functions and name not in fields:
                 raise FeatureError(f"{name}: expected a function or a request field of {sorted(fields)}")
@@ -87,16 +92,17 @@ class FeatureSet:
         missing = [f.name for f in self.request if f.name not in columns]
         if missing:
             raise FeatureError(f"features: missing columns {missing}; got {sorted(columns)}")
-        inputs = {**columns, **references}
-        result: dict[str, Column] = {}
-        for name in self.names:
-            function = self.functions.get(name)
-            if function is None:
-                result[name] = columns[name]
-                continue
-            value = function(**{p: inputs[p] for p in inspect.signature(function).parameters})
-            result[name] = value if isinstance(value, Category) else np.asarray(value, dtype=np.float64)
-        return result
+        inputs: dict[str, Any] = {**columns, **references}
+        for name in self.derived:
+            inputs[name] = self._call(name, inputs)
+        return {name: self._call(name, inputs) if name in self.functions else columns[name] for name in self.names}
+
+    def _call(self, name: str, inputs: Mapping[str, Any]) -> Column:
+        function = self.functions[name]
+        value = function(*(inputs[parameter] for parameter in inspect.signature(function).parameters))
+        if isinstance(value, Category) or np.issubdtype(value.dtype, np.datetime64):
+            return value
+        return np.asarray(value, dtype=np.float64)
 
     @property
     def hash(self) -> str:
@@ -105,7 +111,7 @@ class FeatureSet:
         meaning = {
             "kernel": KERNEL_VERSION,
             "request": fields,
-            "features": [(name, _meaning(self.functions.get(name), set())) for name in self.names],
+            "features": [(name, _meaning(self.functions.get(name), set())) for name in [*self.derived, *self.names]],
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
 

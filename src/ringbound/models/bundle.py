@@ -1,8 +1,8 @@
 """The model as a folder of plain files: what serving needs and nothing that runs on being loaded.
 
-    bundle.json       what it is: features and their hash, vocabularies, decision, provenance, digests of the other files
-    references.json   the tables that features look things up in
-    trees.treelite    or linear.json: the model
+bundle.json       what it is: features and their hash, vocabularies, decision, provenance, digests of the other files
+references.json   the tables that features look things up in
+trees.treelite    or linear.json: the model
 """
 
 import hashlib
@@ -56,10 +56,18 @@ class Bundle:
 
 
 def write_bundle(
-    folder: Path, *, model: LinearModel | TreeModel, entry: str, features: FeatureSet, references: Mapping[str, Reference],
-    encoder: Encoder, task: str, threshold: float | None, provenance: Mapping[str, Any],
+    folder: Path,
+    *,
+    model: LinearModel | TreeModel,
+    entry: str,
+    features: FeatureSet,
+    references: Mapping[str, Reference],
+    encoder: Encoder,
+    task: str,
+    threshold: float | None,
+    provenance: Mapping[str, Any],
 ) -> None:
-    """Write a bundle. `entry` names the feature set, like `flights.features:FEATURES`; the same inputs give the same bytes."""
+    """Write a bundle; the same inputs give the same bytes. `entry` names the feature set: `flights.features:FEATURES`."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "references.json", {name: references[name].to_json() for name in features.references})
     if isinstance(model, TreeModel):
@@ -72,7 +80,12 @@ def write_bundle(
         "format": FORMAT,
         "task": task,
         "model": kind,
-        "features": {"entry": entry, "hash": features.hash, "numbers": features.numbers, "categories": features.categories},
+        "features": {
+            "entry": entry,
+            "hash": features.hash,
+            "numbers": features.numbers,
+            "categories": features.categories,
+        },
         "vocabularies": encoder.vocabularies,
         "threshold": threshold,
         "provenance": dict(provenance),
@@ -88,7 +101,7 @@ def load_bundle(folder: Path) -> Bundle:
         facts = json.loads((folder / "bundle.json").read_text("utf-8"))
         contents = {name: (folder / name).read_bytes() for name in facts["files"]}
     except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
-        raise BundleError(f"expected a model bundle in {folder.name}/; {error}; run \"dvc repro tune\"") from error
+        raise BundleError(f'expected a model bundle in {folder.name}/; {error}; run "dvc repro tune"') from error
     if facts["format"] != FORMAT:
         raise BundleError(f"{folder.name}: expected bundle format {FORMAT}; got {facts['format']}; rebuild it")
     for name, content in contents.items():

@@ -29,7 +29,9 @@ class Candidate:
     space: Callable[[optuna.trial.BaseTrial], dict[str, Any]]
 
 
-def fit_linear(X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, seed: int, strength: float) -> LinearModel:
+def fit_linear(
+    X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, seed: int, strength: float
+) -> LinearModel:
     """Fit logistic regression, or ridge for regression, with L2 penalty 1 / `strength` on scaled columns and indicators."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -44,8 +46,17 @@ def fit_linear(X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, se
 
 
 def fit_trees(
-    X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, seed: int,
-    learning_rate: float, iterations: int, leaves: int, min_leaf: int, penalty: float,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    sizes: list[int],
+    task: Task,
+    seed: int,
+    learning_rate: float,
+    iterations: int,
+    leaves: int,
+    min_leaf: int,
+    penalty: float,
 ) -> TreeModel:
     """Fit histogram gradient boosting (scikit-learn) and convert it to a Treelite model.
 
@@ -55,8 +66,13 @@ def fit_trees(
 
     kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
     model = kind(
-        learning_rate=learning_rate, max_iter=iterations, max_leaf_nodes=leaves, min_samples_leaf=min_leaf,
-        l2_regularization=penalty, categorical_features=[size > 0 for size in sizes], early_stopping=False,
+        learning_rate=learning_rate,
+        max_iter=iterations,
+        max_leaf_nodes=leaves,
+        min_samples_leaf=min_leaf,
+        l2_regularization=penalty,
+        categorical_features=[size > 0 for size in sizes],
+        early_stopping=False,
         random_state=seed,
     )
     with threadpool_limits(1):

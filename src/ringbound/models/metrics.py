@@ -94,8 +94,14 @@ class Estimate:
 
 
 def bootstrap(
-    y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *,
-    draws: int, seed: int, level: float = 0.95,
+    y: np.ndarray,
+    p: np.ndarray,
+    blocks: np.ndarray,
+    metrics: Mapping[str, Metric],
+    *,
+    draws: int,
+    seed: int,
+    level: float = 0.95,
 ) -> dict[str, Estimate]:
     """Return each metric with a percentile interval from resampling whole blocks with replacement.
 
@@ -128,12 +134,27 @@ def slices(
                 continue
             truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
             estimate = bootstrap(truth, answer, part[block].to_numpy(), {"m": metric}, draws=draws, seed=seed)["m"]
-            found.append((column, str(value), len(part), truth.mean(), answer.mean(), estimate.value, estimate.low, estimate.high))
+            found.append(
+                (
+                    column,
+                    str(value),
+                    len(part),
+                    truth.mean(),
+                    answer.mean(),
+                    estimate.value,
+                    estimate.low,
+                    estimate.high,
+                )
+            )
     return pd.DataFrame(found, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
 
 
 def calibration_table(y: np.ndarray, p: np.ndarray, bins: int = 10) -> pd.DataFrame:
     """Return one row a bin of equal count: rows, mean predicted, observed share and its standard error."""
     place = np.minimum(np.argsort(np.argsort(p, kind="stable"), kind="stable") * bins // len(p), bins - 1)
-    table = pd.DataFrame({"y": y, "p": p}).groupby(place).agg(rows=("y", "size"), predicted=("p", "mean"), observed=("y", "mean"))
+    table = (
+        pd.DataFrame({"y": y, "p": p})
+        .groupby(place)
+        .agg(rows=("y", "size"), predicted=("p", "mean"), observed=("y", "mean"))
+    )
     return table.assign(standard_error=np.sqrt(table["observed"] * (1 - table["observed"]) / table["rows"]))

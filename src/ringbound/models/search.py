@@ -35,8 +35,14 @@ def best(study: optuna.Study, candidates: list[Candidate]) -> tuple[Candidate, d
 
 
 def search(
-    evaluate: Callable[[Candidate, dict[str, Any]], float], candidates: list[Candidate], *,
-    trials: int, workers: int, seed: int, journal: Path, key: str,
+    evaluate: Callable[[Candidate, dict[str, Any]], float],
+    candidates: list[Candidate],
+    *,
+    trials: int,
+    workers: int,
+    seed: int,
+    journal: Path,
+    key: str,
 ) -> optuna.Study:
     """Minimise `evaluate(candidate, arguments)` over `trials` trials with `workers` processes.
 
@@ -49,7 +55,10 @@ def search(
     study = optuna.create_study()
     kept, done = _open_journal(storage, key, trials)
     study.add_trials(done)
-    with tqdm(total=trials, initial=len(done), desc="search", unit="trial") as bar, joblib.Parallel(n_jobs=workers) as pool:
+    with (
+        tqdm(total=trials, initial=len(done), desc="search", unit="trial") as bar,
+        joblib.Parallel(n_jobs=workers) as pool,
+    ):
         while len(study.trials) < trials:
             first = len(study.trials)
             study.sampler = _sampler(seed, first)

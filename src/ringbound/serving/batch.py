@@ -4,11 +4,11 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -59,28 +59,37 @@ def score(pattern: str, output: Path, bundle: Bundle, *, progress: bool = True) 
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
         _publish(job, fingerprint.encode())
-    resumed = 0
-    totals = np.zeros(3, dtype=np.int64)
+    number = resumed = 0
     size = sum(file.stat().st_size for file in inputs)
-    with tqdm(total=size, unit="B", unit_scale=True, desc="score", disable=not progress) as bar:
-        number = 0
+    bar = tqdm(total=size, unit="B", unit_scale=True, desc="score", disable=not progress)
+    with bar, ThreadPoolExecutor(1) as writer:  # encodes one chunk while the model works on the next
+        writing: Future[None] | None = None
         for number, chunk in enumerate(_chunks(inputs), start=1):
             counts = parts / f"{number:06d}.json"
             if counts.is_file():
                 resumed += 1
             else:
-                counted = _score_chunk(chunk, bundle, parts / f"{number:06d}{output.suffix}", header=number == 1)
-                _publish(counts, json.dumps(counted).encode())
-            totals += json.loads(counts.read_text("utf-8"))
+                table, counted = _scored(chunk, bundle)
+                if writing:
+                    writing.result()
+                part = parts / f"{number:06d}{output.suffix}"
+                writing = writer.submit(_write_part, table, chunk.malformed, counted, part, number == 1)
             bar.update(chunk.done - bar.n)
+        if writing:
+            writing.result()
     if not number:
         raise InputError(f"{pattern}: expected rows; got none")
+    totals = [
+        sum(column)
+        for column in zip(*(json.loads(c.read_text("utf-8")) for c in parts.glob("[0-9]*.json")), strict=True)
+    ]
     _join(parts, output)
-    return Scored(int(totals[0]), int(totals[1]), int(totals[2]), resumed)
+    rows, errors, malformed = totals
+    return Scored(rows, errors, malformed, resumed)
 
 
 def _inputs(pattern: str, output: Path) -> list[Path]:
-    found = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]
+    found = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
     if not found or not all(file.is_file() for file in found):
         raise InputError(f"expected files at {pattern}; found none; check the path")
     for file in (*found, output):
@@ -96,7 +105,9 @@ def _inputs(pattern: str, output: Path) -> list[Path]:
 def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle) -> str:
     """Return what a started run must share with this one for its parts to count."""
     files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in inputs]
-    return json.dumps({"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]})
+    return json.dumps(
+        {"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]}
+    )
 
 
 def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
@@ -114,7 +125,9 @@ def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
                     raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
                 yield Chunk(chunk.rows, chunk.malformed, before + chunk.done)
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file.name}: can not be read whole: {one_line(error, 200)}; correct the file and run again") from error
+            raise InputError(
+                f"{file.name}: can not be read whole: {one_line(error, 200)}; correct the file and run again"
+            ) from error
         before += size
 
 
@@ -177,7 +190,8 @@ def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
             yield Chunk(pa.Table.from_batches([batch]), [], size * rows // opened.metadata.num_rows)
 
 
-def _score_chunk(chunk: Chunk, bundle: Bundle, part: Path, *, header: bool) -> tuple[int, int, int]:
+def _scored(chunk: Chunk, bundle: Bundle) -> tuple[pa.Table, list[int]]:
+    """Return the chunk's rows with their answers, and how many rows, errors and malformed lines there are."""
     columns, errors = columns_from_table(chunk.rows, bundle.features.request)
     failed = errors != None  # noqa: E711 - elementwise
     answers = bundle.predict(columns)
@@ -185,14 +199,19 @@ def _score_chunk(chunk: Chunk, bundle: Bundle, part: Path, *, header: bool) -> t
     table = chunk.rows.append_column("value" if decisions is None else "probability", pa.array(answers, mask=failed))
     if decisions is not None:
         table = table.append_column("decision", pa.array(decisions, mask=failed))
-    table = table.append_column("model_version", pa.array([bundle.version]).take(pa.array(np.zeros(len(answers), np.int8))))
+    table = table.append_column("model_version", pa.repeat(bundle.version, len(answers)))
     table = table.append_column("error", pa.array(errors, pa.string()))
+    return table, [table.num_rows, int(failed.sum()), len(chunk.malformed)]
+
+
+def _write_part(table: pa.Table, malformed: list[str], counted: list[int], part: Path, header: bool) -> None:
+    """Write a chunk's part; the counts come last and say that all of it is there."""
     buffer = io.BytesIO()
     _WRITE[part.suffix](table, buffer, header)
     _publish(part, buffer.getbuffer())
-    if chunk.malformed:
-        _publish(part.with_suffix(".malformed"), ("\n".join(chunk.malformed) + "\n").encode())
-    return table.num_rows, int(failed.sum()), len(chunk.malformed)
+    if malformed:
+        _publish(part.with_suffix(".malformed"), ("\n".join(malformed) + "\n").encode())
+    _publish(part.with_suffix(".json"), json.dumps(counted).encode())
 
 
 def _write_csv(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
@@ -204,11 +223,12 @@ def _write_json(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
         buffer.write(json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n")
 
 
-def _write_parquet(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
-    pq.write_table(table, buffer)
+def _write_arrow(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    with pa.ipc.new_file(buffer, table.schema) as writer:  # encoded as Parquet once, when all parts are there
+        writer.write_table(table)
 
 
-_WRITE = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": _write_parquet}
+_WRITE = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": _write_arrow}
 
 
 def _publish(file: Path, content: bytes | memoryview) -> None:
@@ -222,9 +242,10 @@ def _join(parts: Path, output: Path) -> None:
     whole = parts / "whole"
     pieces = sorted(parts.glob(f"[0-9]*{output.suffix}"))
     if output.suffix == ".parquet":
-        with pq.ParquetWriter(whole, pq.read_schema(pieces[0])) as writer:
+        with pq.ParquetWriter(whole, pa.ipc.open_file(pieces[0]).schema) as writer:
             for piece in pieces:
-                writer.write_table(pq.read_table(piece))
+                with pa.memory_map(str(piece)) as mapped:
+                    writer.write_table(pa.ipc.open_file(mapped).read_all())
     else:
         _concatenate(pieces, whole)
     malformed = sorted(parts.glob("*.malformed"))

@@ -35,10 +35,16 @@ def build_bento(name: str, *, bundle_folder: Path, root: Path, archive: Path) ->
     for store in (root / BENTO_HOME / "bentos" / name).glob(version):
         shutil.rmtree(store)
     result = subprocess.run(
-        [sys.executable, "-c", build, name, version], cwd=context, env=_environment(root), capture_output=True, text=True
+        [sys.executable, "-c", build, name, version],
+        cwd=context,
+        env=_environment(root),
+        capture_output=True,
+        text=True,
     )
     if result.returncode:
-        raise BundleError(f"expected a Bento; BentoML says: {one_line(Exception(result.stderr.strip().splitlines()[-1]))}")
+        raise BundleError(
+            f"expected a Bento; BentoML says: {one_line(Exception(result.stderr.strip().splitlines()[-1]))}"
+        )
     folder = Path(result.stdout.strip().splitlines()[-1])
     _settle(folder)
     _archive(folder, archive)

@@ -30,7 +30,10 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
         value["value"] = (float, pydantic.Field(description="the predicted value"))
     else:
         value["probability"] = (float, pydantic.Field(ge=0, le=1, description="probability of yes"))
-        value["decision"] = (bool, pydantic.Field(description=f"whether the probability is at least {bundle.threshold:g}"))
+        value["decision"] = (
+            bool,
+            pydantic.Field(description=f"whether the probability is at least {bundle.threshold:g}"),
+        )
     value["model_version"] = (str, pydantic.Field(description="version of the bundle that answered"))
     # `model_version` is what everyone calls it; pydantic keeps the prefix for itself unless told.
     return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
@@ -48,7 +51,9 @@ class Predictor:
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return one answer a row; `InputError` says which row and field does not fit."""
         if not 1 <= len(rows) <= MOST_ROWS:
-            raise InputError(f"expected 1 to {MOST_ROWS} rows; got {len(rows)}; send several requests or use ringbound score")
+            raise InputError(
+                f"expected 1 to {MOST_ROWS} rows; got {len(rows)}; send several requests or use ringbound score"
+            )
         validated = []
         for number, row in enumerate(rows):
             try:

@@ -14,7 +14,11 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.view import Field
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EXPECTED = {"category": "text", "number": "a finite number", "timestamp": "a time with offset, like 2013-11-27T17:15:00-05:00"}
+EXPECTED = {
+    "category": "text",
+    "number": "a finite number",
+    "timestamp": "a time with offset, like 2013-11-27T17:15:00-05:00",
+}
 
 
 def row_model(fields: Sequence[Field], name: str = "Row") -> type[pydantic.BaseModel]:
@@ -29,11 +33,10 @@ def row_model(fields: Sequence[Field], name: str = "Row") -> type[pydantic.BaseM
             kind = Annotated[float, pydantic.Field(ge=field.ge, le=field.le, allow_inf_nan=False)]
         else:
             kind = pydantic.AwareDatetime
-        described = {"description": field.description, "examples": [field.example]}
-        if field.required:
-            definitions[field.name] = (kind, pydantic.Field(..., **described))
-        else:
-            definitions[field.name] = (kind | None, pydantic.Field(None, **described))
+        described = pydantic.Field(
+            ... if field.required else None, description=field.description, examples=[field.example]
+        )
+        definitions[field.name] = (kind if field.required else kind | None, described)
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **definitions)
 
 
@@ -78,7 +81,9 @@ def columns_from_table(table: pa.Table, fields: Sequence[Field]) -> tuple[dict[s
         if field.required:
             _mark(errors, missing, f"{field.name}: expected {EXPECTED[field.kind]}; got nothing")
         for row in np.flatnonzero(wrong):
-            _mark(errors, np.array([row]), f"{field.name}: expected {expectation(field)}; got {given[int(row)].as_py()!r}")
+            _mark(
+                errors, np.array([row]), f"{field.name}: expected {expectation(field)}; got {given[int(row)].as_py()!r}"
+            )
         columns[field.name] = column
     return columns, errors
 
@@ -116,7 +121,9 @@ def _numbers(given: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
 
 def _timestamps(given: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
     if pa.types.is_timestamp(given.type) and given.type.tz is None:
-        raise InputError(f"{field.name}: expected {EXPECTED['timestamp']}; got a column without time zone; convert it to UTC")
+        raise InputError(
+            f"{field.name}: expected {EXPECTED['timestamp']}; got a column without time zone; convert it to UTC"
+        )
     instants = _cast(given, pa.timestamp("us", tz="UTC"), _instant)
     valid = instants.is_valid().to_numpy(zero_copy_only=False)
     return instants.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False).astype("datetime64[us]"), valid

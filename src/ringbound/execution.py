@@ -1,0 +1,127 @@
+"""Execute a notebook and keep what it showed: normalised to the same bytes every time, and as one page of HTML."""
+
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from ringbound.errors import StageError, one_line
+
+
+class CellError(StageError):
+    """A cell failed; `notebook` is the notebook as far as it was executed, the cell marked."""
+
+    def __init__(self, message: str, notebook: nbformat.NotebookNode):
+        super().__init__(message)
+        self.notebook = notebook
+
+
+def execute(path: Path, given: dict[str, Any]) -> nbformat.NotebookNode:
+    """Run the notebook with papermill and the parameters `given`; raise `CellError` where a cell fails.
+
+    The cells' standard error goes to the terminal as it comes (progress bars, warnings) and is not kept: it carries
+    times and paths. Standard output is evidence, and is.
+    """
+    with warnings.catch_warnings():  # papermill's own bar, which is not used, looks for a widget library
+        warnings.simplefilter("ignore")
+        import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.exceptions import PapermillExecutionError
+
+    name = path.stem
+    started = time.monotonic()
+    running: list[nbformat.NotebookNode] = []
+
+    class StageClient(PapermillNotebookClient):
+        def output(self, outs, msg, display_id, cell_index):
+            if msg["msg_type"] == "stream" and msg["content"]["name"] == "stderr":
+                sys.stderr.write(msg["content"]["text"])
+                sys.stderr.flush()
+                return None
+            return super().output(outs, msg, display_id, cell_index)
+
+        def execute_cell(self, cell, cell_index, **kwargs):
+            seconds = time.monotonic() - started
+            _progress(f"{name}  cell {cell_index + 1}/{len(self.nb.cells)}  {seconds:.0f} s ")
+            return super().execute_cell(cell, cell_index, **kwargs)
+
+    class StageEngine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+            running.append(nb_man.nb)
+            quiet = ["--IPKernelApp.log_level=40"]
+            client = StageClient(nb_man, kernel_name=kernel_name, startup_timeout=120, extra_arguments=quiet)
+            return client.execute()
+
+    papermill_engines.register("ringbound", StageEngine)
+    where = f"{name}: notebooks/{name}.ipynb"
+    options = {"engine_name": "ringbound", "kernel_name": "python3", "progress_bar": False, "cwd": str(path.parent)}
+    try:
+        papermill.execute_notebook(str(path), None, given, **options)
+    except PapermillExecutionError as error:
+        said = f"{error.ename}: {error.evalue or _failing_line(error.traceback)}"
+        raise CellError(f"{where}, cell {error.cell_index}: {one_line(Exception(said))}", running[0]) from None
+    except DeadKernelError:
+        raise CellError(f"{where}: the kernel was killed, perhaps for want of memory; run again", running[0]) from None
+    finally:
+        _progress(" " * 60)
+    return running[0]
+
+
+def _progress(text: str) -> None:
+    """Show where a long stage is, on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text}\r")
+        sys.stderr.flush()
+
+
+def _failing_line(traceback: list[str]) -> str:
+    """Return the line that IPython's traceback points at, for errors without a message, like a bare assert."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback))
+    pointed = re.findall(r"^-+> *\d+ (.*)$", plain, flags=re.M)
+    return pointed[-1].strip() if pointed else "no message"
+
+
+def normalise(nb: nbformat.NotebookNode) -> None:
+    """Remove in place all that changes from run to run: papermill's records, ids, addresses, split streams."""
+    nb.metadata.pop("papermill", None)
+    nb.metadata.pop("language_info", None)  # names the version of Python
+    for position, cell in enumerate(nb.cells):
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.id is None or "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = f"injected-{position}"
+        if cell.cell_type != "code":
+            continue
+        merged: list[nbformat.NotebookNode] = []
+        for output in cell.outputs:
+            if merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name:
+                merged[-1].text += output.text
+            else:
+                merged.append(output)
+            if "text/plain" in output.get("data", {}):
+                output.data["text/plain"] = re.sub(r"0x[0-9a-f]{6,}", "0x…", output.data["text/plain"])
+        cell.outputs = merged
+
+
+def render(nb: nbformat.NotebookNode, title: str) -> str:
+    """Return the notebook as one self-contained HTML page that loads nothing from the network."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(require_js_url="", jquery_url="", mathjax_url="", html_manager_semver_range="")
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    page, _ = exporter.from_notebook_node(nb, resources={"metadata": {"name": title}})
+    # What nbconvert still loads from elsewhere is diagram and formula support, which no stage uses.
+    return re.sub(r'<script[^>]*\bsrc="https?://[^"]*"[^>]*>\s*</script>', "", _without_mermaid(page))
+
+
+def _without_mermaid(page: str) -> str:
+    return re.sub(
+        r'<script type="module">(?:(?!</script>).)*?https?://(?:(?!</script>).)*?</script>', "", page, flags=re.S
+    )
