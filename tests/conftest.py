@@ -58,7 +58,13 @@ class SmallWorkspace:
         """Run Python in the workspace."""
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(self.root / "src"), str(ROOT / "src")])}
         return subprocess.run(
-            [sys.executable, *arguments], cwd=self.root, env=environment, capture_output=True, text=True, check=check, **more
+            [sys.executable, *arguments],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=check,
+            **more,
         )
 
     def run(self) -> subprocess.CompletedProcess:
@@ -67,9 +73,7 @@ class SmallWorkspace:
 
 
 PARAMETERS = code_cell("number = 1", "parameters")
-WRITE = code_cell(
-    "from ringbound import workspace\nworkspace.stage_output('data/out.txt').write_text(str(number))"
-)
+WRITE = code_cell("from ringbound import workspace\nworkspace.stage_output('data/out.txt').write_text(str(number))")
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PARAMETERS, WRITE, code_cell, write_notebook
 
+from conftest import PARAMETERS, WRITE, code_cell, write_notebook
 from ringbound import notebooks
 from ringbound.dependencies import source_files
 

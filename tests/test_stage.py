@@ -5,8 +5,8 @@ import sys
 import time
 
 import pytest
-from conftest import PARAMETERS, ROOT, WRITE, code_cell, write_notebook
 
+from conftest import PARAMETERS, ROOT, WRITE, code_cell, write_notebook
 from ringbound.errors import NotebookError
 from ringbound.stage import checked_parameters
 
@@ -61,7 +61,11 @@ def test_module_out_of_step_with_its_notebook_is_refused(small):
     exported = [code_cell("#| default_exp one"), code_cell("#| export\ndef f():\n    return 1")]
     small.stage(*exported, PARAMETERS, WRITE)
     write_notebook(
-        small.root / "notebooks/one.ipynb", exported[0], code_cell("#| export\ndef f():\n    return 2"), PARAMETERS, WRITE
+        small.root / "notebooks/one.ipynb",
+        exported[0],
+        code_cell("#| export\ndef f():\n    return 2"),
+        PARAMETERS,
+        WRITE,
     )
     result = small.run()
     assert result.returncode == 1
@@ -133,7 +137,10 @@ def test_full_disk_is_one_line_and_leaves_the_outputs(small):
     assert small.run().returncode == 0
     before = (small.root / "data/out.txt").read_bytes()
     # A write past RLIMIT_FSIZE fails as a write to a full disk does: in the middle, with an OSError.
-    limit = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
+    limit = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
+    )
     small.stage(
         PARAMETERS, code_cell(limit), WRITE, code_cell("workspace.stage_output('data/out.txt').write_text('x' * 9999)")
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ringbound.data.files import Files
 from ringbound.data.ingest import Table
-from ringbound.data.sources import Files
 from ringbound.data.times import to_utc
 
 # %% ../../notebooks/ingest.ipynb #d9e5039a

@@ -55,7 +55,7 @@ def execute(path: Path, given: dict[str, Any]) -> nbformat.NotebookNode:
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
             running.append(nb_man.nb)
-            quiet = ["--IPKernelApp.log_level=40"]
+            quiet = ["--IPKernelApp.log_level=50"]
             client = StageClient(nb_man, kernel_name=kernel_name, startup_timeout=120, extra_arguments=quiet)
             return client.execute()
 

@@ -46,11 +46,7 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
     readings: dict[int, Reading] = {}
     provenance, rejects = [], [rejected_rows("", [], [], [])]
     for table in tables:
-        since = (
-            done.to_period("M").start_time.tz_localize("UTC")
-            if done is not None and _resumable(table, previous)
-            else None
-        )
+        since = done.normalize().replace(day=1) if done is not None and _resumable(table, previous) else None
         if id(table.source) not in readings:
             readings[id(table.source)] = table.source.read(since, through)
             rejects.append(readings[id(table.source)].rejected)

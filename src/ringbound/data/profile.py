@@ -57,7 +57,7 @@ def profile(rows: pd.DataFrame, at: datetime) -> DatasetProfileView:
 def write_profile(view: DatasetProfileView, file: Path) -> None:
     """Write the profile in whylogs' own format."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    view.write(str(file))
+    file.write_bytes(view.serialize())
 
 
 def constraint_report(view: DatasetProfileView, constraints: list) -> pd.DataFrame:
@@ -96,11 +96,8 @@ def _counts(before: pd.Series, after: pd.Series) -> tuple[np.ndarray, np.ndarray
         places = [np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x)) for x in numbers]
         return tuple(np.bincount(p, minlength=len(edges) + 2).astype(float) for p in places)  # type: ignore[return-value]
     top = sorted(before.value_counts().head(TOP_CATEGORIES).index)
-    codes = [pd.Categorical(s, categories=top).codes for s in (before, after)]
-    places = [
-        np.where(s.isna(), len(top) + 1, np.where(c < 0, len(top), c))
-        for s, c in zip((before, after), codes, strict=True)
-    ]
+    codes = {text: code for code, text in enumerate(top)}
+    places = [s.map(codes).fillna(len(top)).where(s.notna(), len(top) + 1).to_numpy(int) for s in (before, after)]
     return tuple(np.bincount(p, minlength=len(top) + 2).astype(float) for p in places)  # type: ignore[return-value]
 
 

@@ -1,0 +1,63 @@
+"""Rows of a query on any database that SQLAlchemy knows."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from ringbound.data.sources import Reading, content_digest, typed
+from ringbound.errors import SourceError, one_line
+
+
+@dataclass(frozen=True)
+class Sql:
+    """Rows of a query on a database that SQLAlchemy knows, read from `since` on by the column `time`.
+
+    `url` may name environment variables (`$BOOKINGS_URL`), so that no secret stands in a notebook.
+    """
+
+    url: str
+    query: str
+    columns: dict[str, str] = field(hash=False)
+    time: str
+    incremental = True
+
+    def describe(self) -> str:
+        """Return the URL without its password."""
+        try:
+            url = sa.make_url(os.path.expandvars(self.url))
+        except sa.exc.ArgumentError:
+            return self.url
+        return f"{url.get_backend_name()}:{Path(url.database or '').name}"
+
+    def read(self, since: pd.Timestamp | None, through: pd.Timestamp) -> Reading:
+        """Read the rows with `since <= time <= through`."""
+        names = ", ".join(self.columns)
+        text = f"SELECT {names} FROM ({self.query}) AS source_rows WHERE {self.time} <= :through"
+        bound: dict[str, Any] = {"through": _bindable(through)}
+        if since is not None:
+            text += f" AND {self.time} >= :since"
+            bound["since"] = _bindable(since)
+        try:
+            engine = sa.create_engine(os.path.expandvars(self.url), poolclass=sa.NullPool)
+            if engine.dialect.name == "sqlite":  # SQLite keeps instants as ISO text, which compares as text
+                bound = {k: v.strftime("%Y-%m-%d %H:%M:%S") for k, v in bound.items()}
+            with engine.connect().execution_options(stream_results=True) as connection:
+                result = connection.execute(sa.text(text), bound)
+                records = [dict(row._mapping) for part in result.partitions(10_000) for row in part]
+        except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise SourceError(
+                f"{self.describe()}: expected rows of {one_line(Exception(self.query), 80)!r}; {one_line(cause, 200)}; "
+                "check that the database is up and the URL and query are right"
+            ) from error
+        raw = pd.DataFrame.from_records(records, columns=list(self.columns))
+        frame, rejected = typed(raw, self.columns, self.describe())
+        return Reading(frame, rejected, content_digest(frame))
+
+
+def _bindable(instant: pd.Timestamp) -> Any:
+    return instant.tz_convert("UTC").to_pydatetime()

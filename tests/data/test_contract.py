@@ -1,0 +1,52 @@
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from ringbound.data.contract import apply_contract, refuse_too_many
+from ringbound.errors import ContractError
+
+SCHEMA = pa.DataFrameSchema(
+    {"id": pa.Column(str), "size": pa.Column(float, pa.Check.in_range(0, 10), nullable=True)},
+    checks=pa.Check(lambda t: t["id"] != "forbidden", error="is forbidden"),
+    unique=["id"],
+    report_duplicates="exclude_first",
+)
+
+
+def test_rows_are_parted_and_none_is_lost():
+    rows = pd.DataFrame({"id": ["a", "b", "a", "forbidden", "c"], "size": [1.0, 11.0, 2.0, None, -1.0]})
+    good, bad = apply_contract(rows, SCHEMA, table="t")
+    assert good["id"].tolist() == ["a"]
+    assert dict(zip(bad["id"], bad["reason"], strict=True)) == {
+        "b": "size: in_range(0, 10), got 11.0",
+        "a": "a duplicate of an earlier row",
+        "forbidden": "is forbidden",
+        "c": "size: in_range(0, 10), got -1.0",
+    }
+    assert len(good) + len(bad) == len(rows)
+
+
+def test_a_row_keeps_all_its_reasons():
+    rows = pd.DataFrame({"id": ["a", None], "size": [1.0, 99.0]})
+    _, bad = apply_contract(rows, SCHEMA, table="t")
+    assert bad["reason"].tolist() == ["id: expected a value, got nothing; size: in_range(0, 10), got 99.0"]
+
+
+def test_good_table_has_no_bad_rows():
+    good, bad = apply_contract(pd.DataFrame({"id": ["a"], "size": [1.0]}), SCHEMA, table="t")
+    assert (len(good), len(bad)) == (1, 0)
+    assert "reason" in bad
+
+
+def test_missing_column_fails_the_table():
+    with pytest.raises(ContractError, match=r"t: expected \['id', 'size'\].*got \['id'\]"):
+        apply_contract(pd.DataFrame({"id": ["a"]}), SCHEMA, table="t")
+
+
+def test_too_many_bad_rows_fail_with_their_reasons():
+    bad = {"t": pd.DataFrame({"reason": ["size: in_range(0, 10), got 11.0", "size: in_range(0, 10), got 12.0"]})}
+    assert refuse_too_many(bad, {"t": 100}, limit=0.02)["share"]["t"] == 0.02
+    with pytest.raises(ContractError) as error:
+        refuse_too_many(bad, {"t": 99}, limit=0.02)
+    assert "expected at most 2.00% bad rows; got 2 of 99" in str(error.value)
+    assert "'size: in_range(0, 10)': 2" in str(error.value)

@@ -1,0 +1,64 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from whylogs.core.constraints.factories import no_missing_values
+from whylogs.core.view.dataset_profile_view import DatasetProfileView
+
+from ringbound.data import profile
+
+
+def sample(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    return pd.DataFrame({"x": random.normal(shift, 1, n), "word": random.choice(["a", "b", "c"], n)})
+
+
+@pytest.mark.parametrize("n", [300, 3_000, 300_000])
+def test_sample_size_alone_alarms_nothing(n):
+    drift = profile.drift_table({str(k): sample(n, k) for k in range(6)}, ["x", "word"])
+    assert not drift["drifted"].any()
+
+
+def test_a_real_shift_is_noticed():
+    parts = {"1": sample(3000, 1), "2": sample(3000, 2), "3": sample(3000, 3, shift=0.6)}
+    drift = profile.drift_table(parts, ["x", "word"])
+    assert drift.loc[drift["drifted"], ["period", "column"]].to_numpy().tolist() == [["3", "x"]]
+
+
+def test_new_category_and_missing_values_are_shifts():
+    before, after = sample(3000, 1), sample(3000, 2)
+    after.loc[:900, "word"] = "new"
+    after.loc[:900, "x"] = np.nan
+    assert profile.drift_table({"1": before, "2": after}, ["x", "word"])["drifted"].all()
+
+
+def test_a_column_that_always_moves_has_a_wider_bound():
+    parts = {str(k): sample(3000, k, shift=0.4 * (k % 2)) for k in range(6)}
+    drift = profile.drift_table(parts, ["x"])
+    assert drift["drifted"].tolist() == [True, False, False, False, False]
+
+
+def test_profile_counts_what_is_there(tmp_path):
+    rows = sample(500, 1).assign(n=pd.array([1, None] * 250, "Int64"), at=pd.Timestamp("2013-01-01", tz="UTC"))
+    view = profile.profile(rows, datetime(2013, 1, 1, tzinfo=UTC))
+    profile.write_profile(view, tmp_path / "p.bin")
+    counts = DatasetProfileView.read(str(tmp_path / "p.bin")).to_pandas()
+    assert counts.loc["n", "counts/n"] == 500
+    assert counts.loc["n", "counts/nan"] == 250
+    assert counts.loc["x", "distribution/mean"] == pytest.approx(rows["x"].mean())
+    assert counts.loc["word", "types/string"] == 500
+
+
+def test_profiles_of_parts_merge_to_the_whole():
+    rows = sample(5000, 1)
+    at = datetime(2013, 1, 1, tzinfo=UTC)
+    merged = profile.profile(rows[:2000], at).merge(profile.profile(rows[2000:], at)).to_pandas()
+    assert merged.loc["x", "counts/n"] == 5000
+    assert merged.loc["x", "distribution/mean"] == pytest.approx(rows["x"].mean())
+
+
+def test_constraints_are_reported():
+    view = profile.profile(sample(10, 1).assign(x=np.nan), datetime(2013, 1, 1, tzinfo=UTC))
+    report = profile.constraint_report(view, [no_missing_values("x"), no_missing_values("word")])
+    assert report["kept"].tolist() == [False, True]

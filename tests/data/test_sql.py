@@ -1,0 +1,112 @@
+"""On SQLite, and on a real PostgreSQL server that this module starts from Debian's packages."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from ringbound.data.sql import Sql
+from ringbound.errors import SourceError
+
+COLUMNS = {"id": "integer", "name": "string", "paid": "number", "made": "timestamp"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """The URL of a PostgreSQL server of our own."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    assert programs, "expected PostgreSQL; apt-get install postgresql"
+    folder = tmp_path_factory.mktemp("postgresql")
+    user: dict = {}
+    if os.getuid() == 0:  # the server refuses to run as root
+        person = pwd.getpwnam("postgres")
+        user = {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []}
+        folder = Path(f"/tmp/ringbound-postgresql-{os.getpid()}")
+        folder.mkdir()
+        os.chown(folder, person.pw_uid, person.pw_gid)
+    port = free_port()
+    data = folder / "data"
+    common = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, **user}
+    subprocess.run([programs[-1] / "initdb", "-D", data, "-U", "postgres", "-A", "trust"], **common)
+    server = subprocess.Popen(
+        [programs[-1] / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-c", "fsync=off"],
+        stderr=subprocess.DEVNULL, cwd=folder, **user,
+    )  # fmt: skip
+    url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            sa.create_engine(url).connect().close()
+            break
+        except sa.exc.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    yield url
+    server.send_signal(signal.SIGINT)  # does not wait for clients
+    server.wait(20)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    address = f"sqlite:///{tmp_path}/shop.db" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    engine = sa.create_engine(address)
+    kind = "TEXT" if request.param == "sqlite" else "TIMESTAMPTZ"
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS sales"))
+        connection.execute(sa.text(f"CREATE TABLE sales (id INT, name TEXT, paid FLOAT, made {kind})"))
+        rows = [
+            {"id": i, "name": f"n{i}", "paid": i / 4, "made": f"2013-0{1 + i // 10}-{10 + i % 10} 12:00:00"}
+            for i in range(30)
+        ]
+        connection.execute(sa.text("INSERT INTO sales VALUES (:id, :name, :paid, :made)"), rows)
+    engine.dispose()
+    return address
+
+
+def test_reads_typed_rows_up_to_through(url):
+    reading = Sql(url, "SELECT * FROM sales", COLUMNS, time="made").read(None, pd.Timestamp("2013-02-15T12:00:00Z"))
+    assert len(reading.rows) == 16
+    assert reading.rows.dtypes.astype(str).tolist() == ["Int64", "str", "float64", "datetime64[us, UTC]"]
+    assert reading.rows["made"].max() == pd.Timestamp("2013-02-15T12:00:00Z")
+
+
+def test_incremental_read_asks_for_newer_rows_only(url):
+    source = Sql(url, "SELECT * FROM sales", COLUMNS, time="made")
+    rows = source.read(pd.Timestamp("2013-02-01T00:00Z"), pd.Timestamp("2013-03-31T00:00Z")).rows
+    assert len(rows) == 20
+    assert rows["made"].min() == pd.Timestamp("2013-02-10T12:00:00Z")
+
+
+def test_missing_column_is_one_clear_line(url):
+    with pytest.raises(SourceError) as error:
+        Sql(url, "SELECT id, name, made FROM sales", COLUMNS, time="made").read(None, pd.Timestamp("2014-01-01T00:00Z"))
+    assert "paid" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_database_that_is_down_is_one_clear_line_without_the_password(monkeypatch):
+    monkeypatch.setenv("SHOP", f"postgresql+psycopg://reader:geheim@127.0.0.1:{free_port()}/shop")
+    with pytest.raises(SourceError) as error:
+        Sql("$SHOP", "SELECT 1", COLUMNS, time="made").read(None, pd.Timestamp("2014-01-01T00:00Z"))
+    assert "check that the database is up" in str(error.value)
+    assert "geheim" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_password_is_not_described():
+    assert "geheim" not in Sql("postgresql://a:geheim@host/db", "SELECT 1", COLUMNS, time="made").describe()
