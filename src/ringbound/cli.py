@@ -98,3 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"ringbound: {one_line(error)}", file=sys.stderr)
         code = 1
     sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()
