@@ -28,7 +28,7 @@ $(SETUP): requirements.lock pyproject.toml
 	@touch $@
 
 run: $(SETUP)  ## run the whole pipeline and say what came out
-	@dvc repro -q || { echo "run: the pipeline stopped; the line above says where and why" >&2; exit 1; }
+	@dvc repro
 	@ringbound summary
 
 test: $(SETUP)  ## run all tests
@@ -47,7 +47,7 @@ check: $(SETUP)  ## lint, types, notebooks clean and in sync
 	@python -m ringbound.notebooks check
 
 bench: $(SETUP)  ## measure; prints tables, fails on nothing
-	@python -m pytest tests/benchmarks -s --override-ini addopts=-q
+	@python -m pytest -s tests/benchmarks/bench_*.py --override-ini addopts=-q
 
 lock: $(SETUP)  ## resolve pyproject.toml anew into requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url \

@@ -145,9 +145,8 @@ def test_kill_minus_nine_in_a_stage_then_the_next_run_gives_the_same_bytes(clone
         ["dvc", "repro", "--force", "--single-item", stage], cwd=clone.root, env=clone.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    staging = clone.root / "data/.staging" / stage
     deadline = time.monotonic() + 60
-    while not staging.exists():
+    while not list((clone.root / "data/.staging").glob(f"{stage}.*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(4)

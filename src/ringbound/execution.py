@@ -26,6 +26,8 @@ def execute(path: Path, given: dict[str, Any]) -> nbformat.NotebookNode:
     The cells' standard error goes to the terminal as it comes (progress bars, warnings) and is not kept: it carries
     times and paths. Standard output is evidence, and is.
     """
+    # jsonschema would build a grammar of URLs, which takes a second and no notebook needs; None says it is not there.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     with warnings.catch_warnings():  # papermill's own bar, which is not used, looks for a widget library
         warnings.simplefilter("ignore")
         import papermill

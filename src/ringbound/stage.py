@@ -94,7 +94,9 @@ def run(name: str, root: Path) -> None:
             f"{package.name}.{module} is out of step with notebooks/{name}.ipynb; run nbdev-export, then again"
         )
 
-    staging = workspace.fresh_folder(root / workspace.STAGING / name)
+    for abandoned in (root / workspace.STAGING).glob(f"{name}.*"):  # by a run that was killed
+        shutil.rmtree(abandoned)
+    staging = workspace.fresh_folder(root / workspace.STAGING / f"{name}.{os.getpid()}")
     failed = root / FAILED / name
     os.environ.update(KERNEL_ENVIRONMENT)
     os.environ["RINGBOUND_STAGING"] = str(staging)

@@ -2,7 +2,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from ringbound.data.contract import apply_contract, refuse_too_many
+from ringbound.data.contract import apply_contract, refuse_too_many, unreadable
 from ringbound.errors import ContractError
 
 SCHEMA = pa.DataFrameSchema(
@@ -50,3 +50,17 @@ def test_too_many_bad_rows_fail_with_their_reasons():
         refuse_too_many(bad, {"t": 99}, limit=0.02)
     assert "expected at most 2.00% bad rows; got 2 of 99" in str(error.value)
     assert "'size: in_range(0, 10)': 2" in str(error.value)
+
+
+def test_rows_that_ingest_could_not_read_count_as_bad(tmp_path):
+    from ringbound.data.files import Files
+    from ringbound.data.ingest import Table, ingest
+
+    (tmp_path / "sales.csv").write_text("id,paid\n1,1\n2,two\n3,3,3\n4,4\n")
+    columns = {"id": "integer", "paid": "number"}
+    table = Table("sales", Files(tmp_path / "sales.csv", columns), columns, ("id",))
+    (tmp_path / "raw").mkdir()
+    ingest([table], through=pd.Timestamp("2013-01-01", tz="UTC"), previous=tmp_path / "none", out=tmp_path / "raw")
+    bad, totals = unreadable(tmp_path / "raw")
+    with pytest.raises(ContractError, match=r"sales.csv: expected at most 2.00% bad rows; got 2 of 4"):
+        refuse_too_many(bad, totals, limit=0.02)

@@ -108,8 +108,26 @@ def test_rows_without_a_usable_time_are_kept_aside(tmp_path):
     run(table, "2013-12-31", tmp_path / "none", tmp_path / "a")
     rejected = pd.read_parquet(tmp_path / "a/rejected.parquet")
     assert len(read_table(tmp_path / "a", "sales")) == 1
-    assert sorted(rejected["reason"]) == ["id: expected integer, got x", "made: missing, or a time that does not exist"]
+    assert sorted(rejected["reason"]) == [
+        "id: expected integer, got x",
+        "sales, made: missing, or a time that does not exist",
+    ]
     assert "'id': '2'" in rejected.set_index("place")["row"]["row 2"]
+
+
+def test_unreadable_rows_of_a_database_are_the_same_step_by_step(tmp_path, rows):
+    texts = rows.assign(made=rows["made"].dt.strftime("%Y-%m-%d %H:%M:%S"), paid=rows["paid"].astype("str"))
+    texts.loc[[5, 150, 300], "paid"] = "much"
+    texts.loc[7, "made"] = None
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/sales.db")
+    texts.to_sql("sales", engine, index=False)
+    engine.dispose()
+    source = Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, time="made")
+    table = Table("sales", source, COLUMNS, ("made", "id"), "made")
+    run(table, "2013-02-20", tmp_path / "none", tmp_path / "a")
+    steps = run(table, "2013-04-30", tmp_path / "a", tmp_path / "b")
+    assert steps == run(table, "2013-04-30", tmp_path / "none", tmp_path / "c")
+    assert len(pd.read_parquet(tmp_path / "b/rejected.parquet")) == 4
 
 
 def test_provenance_says_where_rows_came_from(table, rows, tmp_path):

@@ -1,5 +1,8 @@
 """Hold every row of a table against its contract; part the good from the bad, each bad row with its reasons."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pandera.errors
 import pandera.pandas as pa
@@ -43,6 +46,16 @@ def _reason(case: pd.Series) -> str:
         case["check"], case["check"]
     )
     return f"{case['column']}: {check}, got {case['failure_case'] if pd.notna(case['failure_case']) else 'nothing'}"
+
+
+def unreadable(raw: Path) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """Return, by source, the rows that ingest could not read and how many rows there were with them."""
+    rejected = pd.read_parquet(raw / "rejected.parquet")
+    tables = json.loads((raw / "provenance.json").read_text("utf-8"))["tables"].values()
+    sources = {facts["source"] for facts in tables}
+    rows = {source: max(facts["rows"] for facts in tables if facts["source"] == source) for source in sources}
+    bad = {source: rejected[rejected["source"] == source] for source in sorted(sources)}
+    return bad, {source: rows[source] + len(bad[source]) for source in bad}
 
 
 def refuse_too_many(bad: dict[str, pd.DataFrame], totals: dict[str, int], *, limit: float) -> pd.DataFrame:

@@ -48,7 +48,8 @@ class Files:
             raw, malformed = self._parse(file.name, content)
             frame, untyped = typed(raw, self.columns, file.name)
             frames.append(frame)
-            rejects += [malformed, untyped]
+            several = f"{file.name}, " if len(files) > 1 else ""
+            rejects += [part.assign(place=several + part["place"]) for part in (malformed, untyped)]
         return Reading(pd.concat(frames, ignore_index=True), pd.concat(rejects, ignore_index=True), digest.hexdigest())
 
     def _parse(self, name: str, content: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:

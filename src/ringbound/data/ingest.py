@@ -13,6 +13,7 @@ from ringbound.data.sources import Reading, Source, rejected_rows
 from ringbound.data.tables import read_table, write_partition
 
 WHOLE = "all"
+REJECTED = "rejected.parquet"
 
 
 def _as_is(rows: pd.DataFrame) -> pd.DataFrame:
@@ -40,23 +41,29 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
 
     `previous` is the folder an earlier run published, or one that does not exist. From it, months that were complete
     then are taken over for incremental sources; the month that was still open is read again whole, so the result never
-    depends on how often ingest was run. Rows that can not be read go to `out/rejected.parquet`.
+    depends on how often ingest was run. Rows that can not be read go to `out/rejected.parquet`, with
+    the source, the place where it has one, and the reason.
     """
     done = _previous_through(previous, through)
+    whole = {id(table.source) for table in tables if not _resumable(table, previous)}
     readings: dict[int, Reading] = {}
-    provenance, rejects = [], [rejected_rows("", [], [], [])]
+    provenance, rejects = [], []
     for table in tables:
-        since = done.normalize().replace(day=1) if done is not None and _resumable(table, previous) else None
+        since = done.normalize().replace(day=1) if done is not None and id(table.source) not in whole else None
         if id(table.source) not in readings:
             readings[id(table.source)] = table.source.read(since, through)
-            rejects.append(readings[id(table.source)].rejected)
+            rejects.append(_rejected(table.source, readings[id(table.source)], previous if since is not None else None))
         reading = readings[id(table.source)]
         rows, lost = _cut(table, table.shape(reading.rows), through)
         rejects.append(lost)
         kept = _take_over(table, previous, out, since)
         written = _write(table, rows if since is None or not table.time else rows[rows[table.time] >= since], out)
-        provenance.append(_provenance(table, out, reading, kept + written, len(lost)))
-    write_partition(pd.concat(rejects, ignore_index=True), None, out / "rejected.parquet")
+        provenance.append(_provenance(table, out, reading, kept + written))
+    rejected = pd.concat(rejects, ignore_index=True).drop_duplicates()
+    write_partition(rejected.sort_values(["source", "reason", "row"], kind="stable"), None, out / REJECTED)
+    counts = rejected["source"].value_counts()
+    for row in provenance:
+        row["rejected"] = int(counts.get(row["source"], 0))
     facts = {"through": through.isoformat(), "tables": {row["table"]: row for row in provenance}}
     (out / "provenance.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     return pd.DataFrame(provenance).set_index("table")
@@ -81,15 +88,24 @@ def _resumable(table: Table, previous: Path) -> bool:
 def _cut(table: Table, rows: pd.DataFrame, through: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the rows known at `through`, and those that have no usable time."""
     if table.time is None:
-        return rows, rejected_rows(table.name, [], [], [])
+        return rows, rejected_rows("", [], [], [])
     timeless = rows[table.time].isna()
     lost = rows[timeless].astype("str").to_dict("records")
-    reason = f"{table.time}: missing, or a time that does not exist"
-    places = [f"row {number + 1}" for number in rows.index[timeless]]
-    return (
-        rows[(rows[table.time] <= through).fillna(False)],
-        rejected_rows(table.name, places, [reason] * len(lost), [str(row) for row in lost]),
-    )
+    reason = f"{table.name}, {table.time}: missing, or a time that does not exist"
+    places = ["" if table.source.incremental else f"row {number + 1}" for number in rows.index[timeless]]
+    aside = rejected_rows(table.source.describe(), places, [reason] * len(lost), [str(row) for row in lost])
+    return rows[(rows[table.time] <= through).fillna(False)], aside
+
+
+def _rejected(source: Source, reading: Reading, previous: Path | None) -> pd.DataFrame:
+    """Return what the source could not read, now and, where it was asked for newer rows only, before."""
+    found = reading.rejected.assign(source=source.describe())
+    if source.incremental:  # a query's answer has no fixed places
+        found["place"] = ""
+    if previous is None:
+        return found
+    before = pd.read_parquet(previous / REJECTED)
+    return pd.concat([before[before["source"] == source.describe()], found], ignore_index=True)
 
 
 def _take_over(table: Table, previous: Path, out: Path, since: pd.Timestamp | None) -> list[Path]:
@@ -113,14 +129,13 @@ def _write(table: Table, rows: pd.DataFrame, out: Path) -> list[Path]:
     return files
 
 
-def _provenance(table: Table, out: Path, reading: Reading, files: list[Path], lost: int) -> dict:
+def _provenance(table: Table, out: Path, reading: Reading, files: list[Path]) -> dict:
     rows = read_table(out, table.name) if files else pd.DataFrame(columns=list(table.columns))
     times = rows[table.time] if table.time and len(rows) else None
     return {
         "table": table.name,
         "source": table.source.describe(),
         "rows": len(rows),
-        "rejected": len(reading.rejected) + lost,
         "first": None if times is None else times.min().isoformat(),
         "last": None if times is None else times.max().isoformat(),
         "partitions": len(files),

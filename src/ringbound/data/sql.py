@@ -36,11 +36,12 @@ class Sql:
     def read(self, since: pd.Timestamp | None, through: pd.Timestamp) -> Reading:
         """Read the rows with `since <= time <= through`."""
         names = ", ".join(self.columns)
-        text = f"SELECT {names} FROM ({self.query}) AS source_rows WHERE {self.time} <= :through"
-        bound: dict[str, Any] = {"through": _bindable(through)}
-        if since is not None:
-            text += f" AND {self.time} >= :since"
-            bound["since"] = _bindable(since)
+        newer = f" AND {self.time} >= :since" if since is not None else ""
+        # Rows without a time are read as well, to be put aside where they are seen.
+        known = f"({self.time} <= :through{newer}) OR {self.time} IS NULL"
+        text = f"SELECT {names} FROM ({self.query}) AS source_rows WHERE {known}"
+        bound: dict[str, Any] = {"through": through} | ({"since": since} if since is not None else {})
+        bound = {name: instant.tz_convert("UTC").to_pydatetime() for name, instant in bound.items()}
         try:
             engine = sa.create_engine(os.path.expandvars(self.url), poolclass=sa.NullPool)
             if engine.dialect.name == "sqlite":  # SQLite keeps instants as ISO text, which compares as text
@@ -57,7 +58,3 @@ class Sql:
         raw = pd.DataFrame.from_records(records, columns=list(self.columns))
         frame, rejected = typed(raw, self.columns, self.describe())
         return Reading(frame, rejected, content_digest(frame))
-
-
-def _bindable(instant: pd.Timestamp) -> Any:
-    return instant.tz_convert("UTC").to_pydatetime()

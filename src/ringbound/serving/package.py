@@ -1,18 +1,21 @@
 """Build the Bento, the archive in which a bundle, its feature code and the service travel; unpack it where it serves."""
 
 import gzip
+import hashlib
 import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from ringbound import workspace
-from ringbound.errors import BundleError, one_line
+from ringbound.errors import BundleError, WorkspaceError, one_line
 from ringbound.models.bundle import load_bundle
 
 EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
@@ -55,8 +58,6 @@ def unpack_bento(archive: Path, root: Path) -> Path:
     """Unpack an archive below the workspace, once for each content, and return the folder to serve."""
     if not archive.is_file():
         raise BundleError(f'expected {archive.name}; it is not there; run "dvc repro"')
-    import hashlib
-
     folder = root / BENTO_HOME / "served" / hashlib.sha256(archive.read_bytes()).hexdigest()[:12]
     if not folder.is_dir():
         unfinished = workspace.fresh_folder(folder.with_suffix(f".{os.getpid()}"))
@@ -66,8 +67,16 @@ def unpack_bento(archive: Path, root: Path) -> Path:
     return folder
 
 
-def serve(archive: Path, root: Path, *, host: str, port: int) -> int:
-    """Serve the archive until stopped; return BentoML's exit code."""
+def serve(archive: Path, root: Path, *, host: str, port: int) -> NoReturn:
+    """Become BentoML, serving the archive; `WorkspaceError` where the address is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise WorkspaceError(
+                f"expected {host}:{port} to be free; {error.strerror}; choose another --port"
+            ) from error
     folder = unpack_bento(archive, root)
     command = [sys.executable, "-m", "bentoml", "serve", str(folder), "--host", host, "--port", str(port)]
     os.chdir(folder)

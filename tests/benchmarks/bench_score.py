@@ -1,0 +1,83 @@
+"""Batch scoring against the model alone, and its memory by file size. Printed, never judged.
+
+make bench
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ringbound.data.tables import months_of
+from ringbound.models.bundle import load_bundle
+from ringbound.serving.request import columns_from_table
+
+RUNS = 3
+
+
+def timed(call) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+@pytest.fixture(scope="module")
+def year(root) -> pa.Table:
+    folder = root / "data/clean"
+    if not (folder / "flights").exists():
+        pytest.skip('no data/clean; run "make run" first')
+    files = [folder / "flights" / f"{month}.parquet" for month in months_of(folder, "flights")]
+    bundle = load_bundle(root / "data/models")
+    return pa.concat_tables([pq.read_table(f) for f in files]).select([f.name for f in bundle.features.request])
+
+
+def test_score_against_the_model_alone(root, year, tmp_path):
+    bundle = load_bundle(root / "data/models")
+    ten = pa.concat_tables([year] * 10).combine_chunks()
+    columns, _ = columns_from_table(ten, bundle.features.request)
+    X = bundle.encoder.matrix(bundle.features.compute(columns, bundle.references))
+    alone = median(timed(lambda: bundle.model.predict(X)) for _ in range(RUNS))
+    print(f"\nmodel alone, {len(ten):,} rows in memory: {len(ten) / alone:,.0f} rows/s")
+    print(f"{'file':>16} {'rows':>10} {'seconds':>8} {'rows/s':>9} {'of model alone':>14} {'peak MB':>8}")
+    for name, rows in (("1 year", year), ("10 years", ten)):
+        for suffix in (".parquet", ".csv"):
+            file = tmp_path / f"rows{suffix}"
+            _write(rows, file)
+            output = tmp_path / f"scored{suffix}"
+            runs = [_score(root, file, output) for _ in range(RUNS)]
+            seconds, memory = median(r[0] for r in runs), max(r[1] for r in runs)
+            share = len(rows) / seconds / (len(ten) / alone)
+            speed = len(rows) / seconds
+            print(f"{name + suffix:>16} {len(rows):>10,} {seconds:>8.1f} {speed:>9,.0f} {share:>14.2f} {memory:>8.0f}")
+            assert pq.read_metadata(output).num_rows == len(rows) if suffix == ".parquet" else output.stat().st_size
+
+
+def _write(rows: pa.Table, file: Path) -> None:
+    import pyarrow.csv
+
+    if file.suffix == ".parquet":
+        pq.write_table(rows, file, row_group_size=200_000)
+        return
+    texts = {n: pa.compute.strftime(rows[n], "%Y-%m-%dT%H:%M:%SZ") for n in ("sched_dep", "sched_arr")}
+    for name, column in texts.items():
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    pyarrow.csv.write_csv(rows, file)
+
+
+def _score(root: Path, file: Path, output: Path) -> tuple[float, float]:
+    """Return wall seconds and peak memory in MB of the command, start included."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-m", "ringbound.cli", "score", "--input", str(file), "--output", str(output), "--quiet"]
+    started = time.perf_counter()
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=root, check=True, capture_output=True, text=True
+    )
+    return time.perf_counter() - started, float(result.stdout)
