@@ -84,7 +84,11 @@ def clone(tmp_path_factory) -> Clone:
 
 
 def test_nothing_runs_twice(clone):
-    for left_behind in ("notebooks/.ipynb_checkpoints/tune.ipynb", "src/flights/__pycache__/tune.pyc", "notebooks/tune.py"):
+    for left_behind in (
+        "notebooks/.ipynb_checkpoints/tune.ipynb",
+        "src/flights/__pycache__/tune.pyc",
+        "notebooks/tune.py",
+    ):
         (clone.root / left_behind).parent.mkdir(exist_ok=True)
         (clone.root / left_behind).write_text("left behind by a tool")
     assert clone.repro() == []

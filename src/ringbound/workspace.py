@@ -1,12 +1,10 @@
 """Where things are: the workspace's root, its problem package, and the places a stage reads from and writes to."""
 
-import importlib
 import os
 import shutil
 import tomllib
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ringbound.errors import WorkspaceError, one_line
@@ -41,15 +39,6 @@ def package_name(folder: Path | None = None) -> str:
     if "package" not in settings:
         raise WorkspaceError('expected `package = "…"` under [tool.ringbound] in pyproject.toml; found none; add it')
     return settings["package"]
-
-
-def problem_module(stage: str) -> ModuleType:
-    """Import the module that the notebook `stage` exports, e.g. `flights.features`."""
-    name = f"{package_name()}.{stage}"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise WorkspaceError(f"expected module {name}; {error}; run nbdev-export") from error
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

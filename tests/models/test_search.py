@@ -58,9 +58,10 @@ def test_a_killed_search_goes_on_as_if_undisturbed(tmp_path, undisturbed, dies_a
 def test_a_torn_batch_in_the_journal_is_evaluated_again(tmp_path, undisturbed):
     run(tmp_path, trials=8)
     storage = f"sqlite:///{tmp_path}/studies.db"
-    study = optuna.load_study(study_name="k", storage=storage)
+    torn = optuna.load_study(study_name="k", storage=storage).trials[:6]
+    assert len(torn) == 6
     optuna.delete_study(study_name="k", storage=storage)
-    optuna.create_study(study_name="k", storage=storage).add_trials(study.trials[:6])
+    optuna.create_study(study_name="k", storage=storage).add_trials(torn)
     assert run(tmp_path).equals(undisturbed)
 
 

@@ -11,7 +11,7 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
 def auc(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
-    """Return the area under the ROC curve: the share of (late, punctual) pairs ranked right, ties one half.
+    """Return the area under the ROC curve: the share of (positive, negative) pairs ranked right, ties half.
 
     NaN where one class is absent. Hanley and McNeil, Radiology 143 (1982).
     """
@@ -105,7 +105,7 @@ def bootstrap(
 ) -> dict[str, Estimate]:
     """Return each metric with a percentile interval from resampling whole blocks with replacement.
 
-    Rows of one block (flights of one day share weather and congestion) are not independent; drawing rows one by one
+    Rows of one block (events of one day, visits of one person) are not independent; drawing rows one by one
     would make intervals too narrow. Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8 and 13.
     """
     names, place = np.unique(blocks, return_inverse=True)
