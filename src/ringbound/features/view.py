@@ -117,7 +117,7 @@ class FeatureSet:
 
 
 def _meaning(function: Any, seen: set[str]) -> list[str]:
-    """Return the syntax tree of a function without its docstring, and of what it uses from its own package."""
+    """Return the code of a function without prose, and of what it uses from its own package."""
     if function is None or function.__name__ in seen:
         return []
     seen.add(function.__name__)
@@ -125,7 +125,7 @@ def _meaning(function: Any, seen: set[str]) -> list[str]:
     definition = tree.body[0]
     if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
         definition.body = definition.body[1:]
-    found = [ast.dump(tree)]
+    found = [ast.unparse(tree)]  # ast.dump differs between versions of Python
     package = function.__module__.split(".")[0]
     for name in sorted(set(function.__code__.co_names)):
         used = function.__globals__.get(name)
