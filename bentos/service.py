@@ -17,6 +17,7 @@ PACKAGE = PREDICTOR.bundle.facts["features"]["entry"].split(".")[0]
 EXAMPLES = importlib.import_module(f"{PACKAGE}.package").EXAMPLES
 # Exactly what the bundle was tested with. Serving needs neither pandas nor scikit-learn.
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("bentoml", "numpy", "pydantic", "scipy", "treelite", "tzdata")]
+IMAGE = Image(base_image="python:3.11-slim", distro="", python_version="3.11", lock_python_packages=False)
 
 Row: Any = PREDICTOR.Row
 Answer: Any = answer_model(PREDICTOR.bundle)
@@ -35,7 +36,7 @@ class Answers(pydantic.BaseModel):
 @bentoml.service(
     name="ringbound",
     description=f"Predictions by model {PREDICTOR.bundle.version}: online, 1 to {MOST_ROWS} rows a request.",
-    image=Image(base_image="python:3.11-slim", distro="", lock_python_packages=False).python_packages(*REQUIREMENTS),
+    image=IMAGE.python_packages(*REQUIREMENTS),
     traffic={"timeout": 10},
     logging={"access": {"enabled": False}},
     # Spans on every request, for a collector that is not there, cost more than the model.

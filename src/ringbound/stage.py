@@ -25,6 +25,7 @@ KERNEL_ENVIRONMENT = {
     "TZ": "UTC",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "WHYLOGS_NO_ANALYTICS": "True",
     "PYTHONWARNINGS": "ignore:IProgress",  # a widget that no terminal shows
 }
 

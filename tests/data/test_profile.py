@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -62,3 +65,11 @@ def test_constraints_are_reported():
     view = profile.profile(sample(10, 1).assign(x=np.nan), datetime(2013, 1, 1, tzinfo=UTC))
     report = profile.constraint_report(view, [no_missing_values("x"), no_missing_values("word")])
     assert report["kept"].tolist() == [False, True]
+
+
+def test_whylogs_tells_nobody_of_its_use():
+    """In a process of its own: the notebooks import whylogs before this module as well."""
+    code = "from ringbound.data import profile; from whylogs.api import usage_stats as u; print(u._TELEMETRY_DISABLED)"
+    environment = {key: value for key, value in os.environ.items() if key != "WHYLOGS_NO_ANALYTICS"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "True\n"

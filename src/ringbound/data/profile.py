@@ -4,14 +4,17 @@ whylogs keeps mergeable sketches of any amount of data; its quantile sketches dr
 run to run and stay out of compared outputs. What decisions rest on, distributions and drift, is counted exactly here.
 """
 
+import os
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import whylogs as why
 from scipy.stats import chi2
+
+os.environ["WHYLOGS_NO_ANALYTICS"] = "True"  # read on import: without it, whylogs reports its use to its makers
+import whylogs as why
 from whylogs.core import DatasetSchema
 from whylogs.core.constraints import Constraints, ConstraintsBuilder
 from whylogs.core.datatypes import AnyType, DataType, Fractional, Integral, String, TypeMapper
