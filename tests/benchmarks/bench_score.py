@@ -15,7 +15,7 @@ import pytest
 
 from ringbound.data.tables import months_of
 from ringbound.models.bundle import load_bundle
-from ringbound.serving.request import columns_from_table
+from ringbound.serving.table import columns_from_table
 
 RUNS = 3
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ringbound.errors import InputError
 from ringbound.features.columns import Category
 from ringbound.features.view import Field
-from ringbound.serving.request import columns_from_rows, columns_from_table, row_model
+from ringbound.serving.request import columns_from_rows, row_model
+from ringbound.serving.table import columns_from_table
 
 FIELDS = [
     Field("code", "category", "two capitals", "AB", pattern=r"[A-Z]{2}"),

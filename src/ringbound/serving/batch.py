@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ringbound.errors import InputError, one_line
 from ringbound.models.bundle import Bundle
 from ringbound.serving.predictor import decide
-from ringbound.serving.request import columns_from_table
+from ringbound.serving.table import columns_from_table
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 8 << 20
