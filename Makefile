@@ -39,8 +39,8 @@ test: $(SETUP)  ## run all tests
 lab: $(SETUP)  ## open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab
 
-serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000
-	@ringbound serve
+serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000, at the time at which history ends
+	@ringbound features load && ringbound serve --clock event
 
 check: $(SETUP)  ## lint, types, notebooks clean and in sync
 	@ruff check .

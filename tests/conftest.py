@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SPAN = (pd.Timestamp("2013-02-20T00:00Z"), pd.Timestamp("2013-03-29T00:00Z"))
+LAG_MIN = {"departures": 5, "arrivals": 10, "weather": 20}
 
 
 @pytest.fixture(scope="session")
@@ -83,42 +85,105 @@ def small(tmp_path: Path) -> SmallWorkspace:
 
 
 @pytest.fixture(scope="session")
-def flights() -> pd.DataFrame:
-    """2,000 real flights as a request holds them, in UTC, from all over the year."""
+def published() -> dict[str, pd.DataFrame]:
+    """The tables of the flights problem around March 2013, as ingest shapes them."""
     from flights.ingest import tables
 
-    table = next(t for t in tables() if t.name == "flights")
-    rows = table.source.read(None, pd.Timestamp.max).rows.iloc[::168].head(2000).reset_index(drop=True)
-    return table.shape(rows)
+    found, readings = {}, {}
+    for table in tables(LAG_MIN):
+        if id(table.source) not in readings:
+            rows = table.source.read(None, pd.Timestamp.max).rows
+            around = rows[rows["month"].isin([2, 3])] if "month" in rows else rows
+            readings[id(table.source)] = around
+        shaped = table.shape(readings[id(table.source)])
+        if table.time:
+            shaped = shaped[shaped[table.time].between(*SPAN)].sort_values(list(table.key))
+        found[table.name] = shaped[[*table.columns]].reset_index(drop=True)
+    return found
 
 
 @pytest.fixture(scope="session")
-def references():
+def flights(published) -> pd.DataFrame:
+    """2,000 real flights of March as a request holds them, in UTC, asked two hours before departure."""
+    march = published["flights"][published["flights"]["sched_dep"] >= pd.Timestamp("2013-03-01T12:00Z")]
+    rows = march.iloc[:: len(march) // 2000].head(2000).reset_index(drop=True)
+    outcome = published["arrivals"].set_index("flight_id")["arr_delay"]
+    return rows.assign(at=rows["sched_dep"] - pd.Timedelta(hours=2), arr_delay=rows["flight_id"].map(outcome))
+
+
+@pytest.fixture(scope="session")
+def events(published, tmp_path_factory):
+    """The events behind these flights, as month-partitioned tables."""
+    from flights.features import FEATURES
+    from ringbound.features.offline import EventTables
+
+    folder = tmp_path_factory.mktemp("clean")
+    for name in FEATURES.sources:
+        for month, part in published[name].groupby(published[name]["available_at"].dt.strftime("%Y-%m")):
+            (folder / name).mkdir(exist_ok=True)
+            part.to_parquet(folder / name / f"{month}.parquet", index=False)
+    return EventTables(folder, FEATURES.sources)
+
+
+@pytest.fixture(scope="session")
+def log(events, tmp_path_factory):
+    """A store whose log has these events."""
+    from ringbound.features.asof import LATEST
+    from ringbound.features.replay import Delivery, deliveries
+    from ringbound.store import Store
+
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('log')}/store.db")
+    for name in events.sources:
+        store.append(name, deliveries(events, name, 0, LATEST, Delivery())[1], clock=lambda newest: 0)
+    return store
+
+
+@pytest.fixture(scope="session")
+def live(log):
+    """Features by that log, which remembers all of March."""
+    from flights.features import FEATURES
+    from ringbound.features.asof import MINUTE
+    from ringbound.features.live import LiveFeatures
+    from ringbound.store import event_clock
+
+    return LiveFeatures(FEATURES, log, clock=event_clock, retained=40 * 24 * 60 * MINUTE)
+
+
+@pytest.fixture(scope="session")
+def references(published):
     """The reference tables of the flights problem."""
     from flights.features import holiday_table
-    from flights.ingest import tables
     from ringbound.features.columns import Reference
 
-    found = {t.name: t.shape(t.source.read(None, pd.Timestamp.max).rows) for t in tables() if t.time is None}
     return {
-        "planes": Reference.of(found["planes"], "tailnum", ["seats", "year"]),
-        "airports": Reference.of(found["airports"], "faa", ["lat", "lon"]),
+        "planes": Reference.of(published["planes"], "tailnum", ["seats", "year"]),
+        "airports": Reference.of(published["airports"], "faa", ["lat", "lon"]),
         "holidays": holiday_table(2012, 2015),
     }
 
 
+@pytest.fixture(scope="session")
+def windowed(flights, events):
+    """The windowed features of these flights, offline."""
+    from flights.features import FEATURES
+    from ringbound.features.offline import asof_join
+
+    (values,) = asof_join(FEATURES, events, [flights])
+    return values
+
+
 @pytest.fixture(scope="session", params=["linear", "trees"])
-def bundle_folder(request, tmp_path_factory, flights, references) -> Path:
+def bundle_folder(request, tmp_path_factory, flights, references, windowed) -> Path:
     """A real bundle of each kind, fitted on few flights."""
     import numpy as np
 
     from flights.features import FEATURES
-    from ringbound.features.offline import columns_of
+    from ringbound.features.frames import columns_of
     from ringbound.models.bundle import write_bundle
     from ringbound.models.candidates import fit_linear, fit_trees
     from ringbound.models.encoding import Encoder, learn_vocabularies
 
-    features = FEATURES.compute(columns_of(flights), references)
+    features = FEATURES.compute(columns_of(flights), references, windowed)
     encoder = Encoder(FEATURES.numbers, learn_vocabularies(features, FEATURES.categories))
     late = (flights["arr_delay"].fillna(60).to_numpy() >= 15).astype(float)
     common = {"sizes": encoder.sizes, "task": "classification", "seed": 1}
@@ -139,9 +204,7 @@ def bundle_folder(request, tmp_path_factory, flights, references) -> Path:
 @pytest.fixture(scope="session")
 def questions(flights) -> list[dict]:
     """The flights as JSON requests."""
-    columns = ["carrier", "flight", "tailnum", "origin", "dest", "sched_dep", "sched_arr"]
-    texts = flights[columns].assign(
-        sched_dep=flights["sched_dep"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        sched_arr=flights["sched_arr"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
+    columns = ["carrier", "flight", "tailnum", "origin", "dest", "sched_dep", "sched_arr", "at"]
+    times = {name: flights[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in ("sched_dep", "sched_arr", "at")}
+    texts = flights[columns].assign(**times)
     return json.loads(texts.to_json(orient="records"))

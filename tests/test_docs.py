@@ -19,8 +19,8 @@ def test_every_command_is_documented(readme):
     from ringbound.cli import app
 
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
-    assert commands == {"summary", "score", "serve"}
-    shown = {"summary": "make run", "score": "ringbound score", "serve": "make serve"}
+    assert commands == {"summary", "score", "serve", "features"}
+    shown = {"summary": "make run", "score": "ringbound score", "serve": "make serve", "features": "ringbound features"}
     assert all(shown[name] in readme for name in commands)
 
 

@@ -6,9 +6,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from postgresql import PostgreSQL, free_port
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 BIN = Path(sys.executable).parent
@@ -113,13 +114,13 @@ def test_plots_show_without_a_network(clone):
     shutil.rmtree(clone.root / "plots_page")
 
 
-def test_no_weather_or_outcome_after_through_is_in_the_tables(clone):
+def test_nothing_that_was_known_after_through_is_in_the_tables(clone):
     import pandas as pd
 
     from ringbound.data.tables import read_table
 
-    for table, time_column in {"departures": "time", "arrivals": "time", "weather": "time_hour"}.items():
-        assert read_table(clone.root / "data/raw", table)[time_column].max() <= pd.Timestamp("2013-04-10T00:00Z")
+    for table in ("departures", "arrivals", "weather"):
+        assert read_table(clone.root / "data/raw", table)["available_at"].max() <= pd.Timestamp("2013-04-10T00:00Z")
 
 
 def test_prose_reruns_no_costly_stage_and_code_reruns_its_own(clone):
@@ -199,77 +200,242 @@ def digests(folder: Path) -> dict[str, str]:
     return {f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
+class Service:
+    """The packaged service, served as `make serve` does, on a port of its own."""
+
+    def __init__(self, clone: Clone, *options: str, port: int | None = None):
+        self.port = port or free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._process = subprocess.Popen(
+            ["ringbound", "serve", "--port", str(self.port), *options], cwd=clone.root, env=clone.environment,
+            start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert urllib.request.urlopen(f"{self.address}/readyz").status == 200
+                return
+            except (urllib.error.URLError, ConnectionError):
+                assert self._process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+    def post(self, route: str, content: object) -> tuple[int, dict]:
+        """Send JSON and return the status and the answer."""
+        body = json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.address}/{route}", body, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """Stop every process of it."""
+        os.killpg(self._process.pid, how)
+        self._process.wait(30)
+
+
 @pytest.fixture(scope="module")
 def service(clone):
-    """The address of the packaged service, served as `make serve` does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        ["ringbound", "serve", "--port", str(port)], cwd=clone.root, env=clone.environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            assert urllib.request.urlopen(f"{address}/readyz").status == 200
-            break
-        except (urllib.error.URLError, ConnectionError):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    yield address
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(30)
+    """The service at the time at which the clone's history ends, with that history in its store."""
+    said = clone.call("ringbound", "features", "load").stdout
+    assert "departures: " in said
+    found = Service(clone, "--clock", "event", "--workers", "2")
+    yield found
+    found.stop()
 
 
-def post(address: str, content: object) -> tuple[int, dict]:
-    body = json.dumps(content).encode()
-    request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+@pytest.fixture(scope="module")
+def recent(clone) -> list[dict]:
+    """The questions of the last day of the clone's history."""
+    import pandas as pd
+
+    from ringbound.features.training import read_requests
+
+    rows = read_requests(clone.root / "data/features")
+    rows = rows[rows["at"].between(pd.Timestamp("2013-04-09T01:00Z"), pd.Timestamp("2013-04-09T22:00Z"))]
+    times = {name: rows[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in ("sched_dep", "sched_arr", "at")}
+    return json.loads(rows.assign(**times).to_json(orient="records"))
 
 
-def test_online_and_batch_give_the_same_bits(clone, service, questions):
-    status, online = post(service, {"rows": questions[:1000]})
+def test_online_and_batch_give_the_same_bits(clone, service, recent):
+    status, online = service.post("predict", {"rows": recent})
     assert status == 200
     with (clone.root / "rows.jsonl").open("w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in questions[:1000])
-    clone.call("ringbound", "score", "--input", "rows.jsonl", "--output", "scored.jsonl", "--quiet")
-    scored = [json.loads(line) for line in (clone.root / "scored.jsonl").read_text().splitlines()]
-    for answer, row in zip(online["predictions"], scored, strict=True):
+        file.writelines(json.dumps(row) + "\n" for row in recent)
+    scored = {}
+    for events in ("data/clean", f"sqlite:///{clone.root}/data/ops/store.db"):
+        clone.call(
+            "ringbound", "score", "--input", "rows.jsonl", "--output", "scored.jsonl", "--quiet", "--events", events
+        )
+        scored[events] = (clone.root / "scored.jsonl").read_text()
+    assert len(set(scored.values())) == 1
+    rows = [json.loads(line) for line in scored["data/clean"].splitlines()]
+    for answer, row in zip(online["predictions"], rows, strict=True):
         assert answer["probability"] == row["probability"]
         assert answer["decision"] == row["decision"]
         assert answer["model_version"] == row["model_version"]
-    assert len({answer["prediction_id"] for answer in online["predictions"]}) == 1000
+    assert len({answer["prediction_id"] for answer in online["predictions"]}) == len(recent) > 700
+
+
+def test_predictions_pass_the_audit(clone, service, recent):
+    service.post("predict", {"rows": recent[:100]})
+    assert re.search(
+        r"[1-9]\d* predictions by model \w+, [\d,]+ values: 0 mismatches",
+        clone.call("ringbound", "features", "audit").stdout,
+    )
+
+
+def test_vectors_are_the_training_tables(clone, service, recent):
+    import pandas as pd
+
+    rows = recent[::10]
+    _, found = service.post("features", {"rows": rows})
+    table = pd.read_parquet(clone.root / "data/features/table")
+    asked = pd.read_parquet(clone.root / "data/features/requests")
+    key = ["carrier", "flight", "origin", "sched_dep"]
+    wanted = pd.DataFrame(rows).assign(sched_dep=pd.to_datetime([row["sched_dep"] for row in rows])).reset_index()
+    places = asked[key].reset_index(names="place").merge(wanted[[*key, "index"]], on=key).sort_values("index")["place"]
+    trained = table.loc[places, found["names"]].astype(object)
+    trained = trained.where(trained.notna(), None).to_numpy().tolist()
+    assert found["vectors"] == trained
+    assert found["features"] == json.loads((clone.root / "data/features/features.json").read_text())["hash"]
+
+
+def test_what_one_worker_acknowledged_another_knows_at_once(clone, service, recent):
+    other = Service(clone, "--clock", "event")
+    try:
+        question = {**recent[-1], "carrier": "ZZ", "at": "2013-04-10T01:00:00Z"}
+        fields = {name: question[name] for name in ("carrier", "flight", "tailnum", "origin", "dest")}
+        place = service.post("features", {"rows": [question]})[1]["names"].index("carrier_delay_mean_3h")
+        for number in range(1, 21):
+            sent = fields | {"id": f"zz{number}", "time": "2013-04-10T00:30:00Z", "dep_delay": number}
+            (one, two) = (service, other) if number % 2 else (other, service)
+            status, done = one.post("events", {"source": "departures", "events": [sent]})
+            assert (status, done["accepted"]) == (200, 1)
+            told = [asked.post("features", {"rows": [question]})[1]["vectors"][0] for asked in (two, one, two, one)]
+            assert [vector[place] for vector in told] == [sum(range(1, number + 1)) / number] * 4
+            assert told == [told[0]] * 4
+    finally:
+        other.stop()
+
+
+EXAMPLE = {"carrier": "UA", "flight": 1, "origin": "EWR", "dest": "IAH",
+           "sched_dep": "2013-04-10T02:30:00Z", "sched_arr": "2013-04-10T05:30:00Z"}  # fmt: skip
+
+
+def send_all(service_of, count: int, on_batch) -> None:
+    """Send `count` events in batches, each until it is acknowledged, as a careful client does."""
+    for start in range(0, count, 100):
+        one = {"time": "2013-04-10T00:00:00Z", "dep_delay": 1} | {
+            n: EXAMPLE[n] for n in ("carrier", "flight", "origin", "dest")
+        }
+        events = [one | {"id": f"{number:05}"} for number in range(start, start + 100)]
+        on_batch(start)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                status, _ = service_of().post("events", {"source": "departures", "events": events})
+                if status == 200:
+                    break
+                assert status == 503
+            except (urllib.error.URLError, ConnectionError, OSError, ValueError):
+                pass
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def departures_now(service: Service) -> float:
+    question = EXAMPLE | {"at": "2013-04-10T00:30:00Z"}
+    _, found = service.post("features", {"rows": [question]})
+    return found["vectors"][0][found["names"].index("origin_departures_1h")]
+
+
+def test_a_worker_killed_amid_ten_thousand_events_loses_and_repeats_none(clone, tmp_path):
+    options = ("--clock", "event", "--store", f"sqlite:///{tmp_path}/store.db")
+    running = [Service(clone, *options)]
+
+    def kill_now_and_then(start):
+        if start in (3000, 7000):  # with a batch on its way
+            threading.Timer(0.002, running[-1].stop, [signal.SIGKILL]).start()
+            time.sleep(0.004)
+            threading.Thread(target=lambda: running.append(Service(clone, *options, port=running[0].port))).start()
+
+    try:
+        send_all(lambda: running[-1], 10_000, kill_now_and_then)
+        assert len(running) == 3
+        assert departures_now(running[-1]) == 10_000
+    finally:
+        running[-1].stop()
+
+
+def test_postgresql_killed_amid_ten_thousand_events_loses_and_repeats_none(clone, tmp_path):
+    server = PostgreSQL(tmp_path)
+    try:
+        service = Service(clone, "--clock", "event", "--store", server.database())
+
+        def kill_once(start):
+            if start == 5000:
+                server.kill()
+                status, answer = service.post("features", {"rows": [EXAMPLE]})
+                assert (status, answer["error"].partition(":")[0]) == (503, "store")
+                threading.Timer(0.5, server.start).start()
+
+        try:
+            send_all(lambda: service, 10_000, kill_once)
+            assert departures_now(service) == 10_000
+        finally:
+            service.stop()
+    finally:
+        server.stop()
+
+
+def test_questions_that_can_not_be_answered_rightly_are_refused_in_one_line(service, recent):
+    status, answer = service.post("predict", {"rows": [recent[0] | {"at": "2013-03-01T00:00:00Z"}]})
+    assert status == 400
+    assert answer["error"].startswith("at: expected 2013-04-0")
+    status, answer = service.post("events", {"source": "departures", "events": [{"id": "a"}]})
+    assert status == 400
+    assert answer["error"].startswith("event 0: ")
+
+
+def test_features_commands_hold_the_clone_to_its_promises(clone):
+    assert re.search(r"the same bytes as data/features", clone.call("ringbound", "features", "compute").stdout)
+    assert "could all have been known" in clone.call("ringbound", "features", "prove", "--rows", "300").stdout
+    said = clone.call(
+        "ringbound", "features", "replay", "--month", "2013-03", "--late", "0.02", "--twice", "0.02"
+    ).stdout
+    assert re.search(r"28,\d+ requests, [\d,]+ values: 0 mismatches", said)
+
+
+def test_a_month_replayed_is_the_training_table(clone):
+    said = clone.call("ringbound", "features", "replay", "--month", "2013-03").stdout
+    assert re.search(r"28,\d+ requests, [\d,]+ values: 0 mismatches", said)
 
 
 def test_readmes_curl_answers(clone, service):
     """The command as README shows it, sent to this service."""
     block = re.search(r"```sh\n(curl .*?)```", (ROOT / "README.md").read_text(), flags=re.S)
     assert block, "README shows no curl"
-    command = block.group(1).replace("http://127.0.0.1:3000", service)
+    command = block.group(1).replace("http://127.0.0.1:3000", service.address)
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     (answer,) = json.loads(result.stdout)["predictions"]
     assert 0 < answer["probability"] < 1
 
 
-def test_requests_that_do_not_fit_are_refused_with_the_place(service, questions):
-    status, answer = post(service, {"rows": [questions[0], questions[1] | {"dest": "Houston"}]})
+def test_requests_that_do_not_fit_are_refused_with_the_place(service, recent):
+    status, answer = service.post("predict", {"rows": [recent[0], recent[1] | {"dest": "Houston"}]})
     assert status == 400
     assert answer["detail"][0]["loc"] == ["rows", 1, "dest"]
-    for rows in ([], questions[:1001] + questions[:1]):
-        assert post(service, {"rows": rows})[0] == 400
+    for rows in ([], recent[:1] * 1001):
+        assert service.post("predict", {"rows": rows})[0] == 400
 
 
 def test_probes_metrics_and_documentation(service):
     for path in ("/livez", "/readyz", "/metrics", "/"):
-        assert urllib.request.urlopen(service + path).status == 200
-    with urllib.request.urlopen(f"{service}/docs.json") as answer:
+        assert urllib.request.urlopen(service.address + path).status == 200
+    with urllib.request.urlopen(f"{service.address}/docs.json") as answer:
         described = json.dumps(json.load(answer))
     assert "2013-11-27T17:15:00-05:00" in described
     assert "IATA code of the airline" in described
@@ -280,7 +446,7 @@ def test_documentation_page_renders_in_a_browser(service, tmp_path):
     result = subprocess.run(
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path}",
-         "--virtual-time-budget=5000", "--dump-dom", service + "/"],
+         "--virtual-time-budget=5000", "--dump-dom", service.address + "/"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert "/predict" in result.stdout

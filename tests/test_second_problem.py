@@ -15,7 +15,8 @@ FEATURES = """\
 #| export
 import numpy as np
 
-from ringbound.features.view import FeatureSet, Field
+from ringbound.features.definition import FeatureSet
+from ringbound.features.request import Field
 
 REQUEST = [
     Field("district", "category", "where the house is", "north"),
@@ -42,7 +43,7 @@ TRAIN = """\
 import numpy as np, pandas as pd
 from houses.features import FEATURES
 from ringbound import workspace
-from ringbound.features.offline import columns_of
+from ringbound.features.frames import columns_of
 from ringbound.models.bundle import write_bundle
 from ringbound.models.candidates import fit_linear, fit_trees
 from ringbound.models.encoding import Encoder, learn_vocabularies

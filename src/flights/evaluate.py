@@ -20,7 +20,8 @@ def base_rates(past: pd.DataFrame, later: pd.DataFrame, weight: float = 50.0) ->
 
 # %% ../../notebooks/evaluate.ipynb #42e27da2
 LIMITS = """\
-- It knows schedules, aircraft and calendar only: no weather, no delays so far that day.
+- It knows schedules, aircraft, calendar, and what had happened and been seen by the time of asking: no forecast, no
+  arrivals into New York, no cancellations.
 - Cancelled and diverted flights are neither learnt from nor counted.
 - It has seen one year of New York departures; other airports, years or times of crisis are outside of it.
 - Months it was measured on differ from those it learnt from in season and base rate.

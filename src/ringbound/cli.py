@@ -1,15 +1,20 @@
-"""The command line: `ringbound summary | score | serve`."""
+"""The command line: `ringbound summary | score | serve | features …`."""
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer._click.exceptions import NoArgsIsHelpError, UsageError  # typer brings a click of its own
 
-from ringbound import workspace
+from ringbound import feature_commands, workspace
 from ringbound.errors import RingboundError, one_line
+from ringbound.feature_commands import CLEAN, StoreOption
+
+if TYPE_CHECKING:
+    from ringbound.features.events import EventReader, EventSource
 
 ARCHIVE = "data/bento/model.bento"
 BUNDLE = "data/models"
@@ -20,6 +25,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn notebooks into a production ML system: look at what the pipeline made, score files, serve.",
 )
+app.add_typer(feature_commands.app, name="features")
+
+
+def open_events(place: str, sources: "Mapping[str, EventSource]") -> "EventReader":
+    """Return the reader of the events in a folder or, where `place` is a URL, in a store."""
+    if "://" in place:
+        from ringbound.features.live import LoggedEvents
+        from ringbound.store import Store
+
+        return LoggedEvents(Store(place), sources)
+    from ringbound.features.offline import EventTables
+
+    return EventTables(workspace.stage_input(place), sources, kept=24)
 
 
 @app.command()
@@ -56,13 +74,21 @@ def score(
     input: Annotated[str, typer.Option(help="A file or a quoted glob: CSV, JSON Lines or Parquet, by suffix.")],
     output: Annotated[Path, typer.Option(help="The file to write; its suffix gives the format.")],
     bundle: Annotated[Path | None, typer.Option(help=f"The model bundle; by default the workspace's {BUNDLE}.")] = None,
+    events: Annotated[
+        str,
+        typer.Option(
+            help="Where the events are that features look back on: a folder like data/clean, or a store's URL."
+        ),
+    ] = CLEAN,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Score files in batch, with the same bits as online; a killed run goes on where it was."""
     from ringbound.models.bundle import load_bundle
     from ringbound.serving.batch import score as score_files
 
-    done = score_files(input, output, load_bundle(bundle or workspace.stage_input(BUNDLE)), progress=not quiet)
+    loaded = load_bundle(bundle or workspace.stage_input(BUNDLE))
+    reader = open_events(events, loaded.features.sources) if loaded.features.views else None
+    done = score_files(input, output, loaded, events=reader, progress=not quiet)
     notes = [f"{done.rows:,} rows written to {output}"]
     notes += [f"{done.errors:,} not scored: see column error"] if done.errors else []
     notes += [f"{done.malformed:,} lines were no rows: see {output.name}.malformed"] if done.malformed else []
@@ -74,11 +100,29 @@ def score(
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 3000,
+    store: StoreOption = None,
+    clock: Annotated[
+        Literal["wall", "event"],
+        typer.Option(help="Now: by this machine's clock, or by the newest event, for replays."),
+    ] = "wall",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
 ) -> None:
     """Serve the packaged model over HTTP until stopped."""
     from ringbound.serving.package import serve as serve_archive
+    from ringbound.store import Store
 
-    serve_archive(workspace.stage_input(ARCHIVE), workspace.root(), host=host, port=port)
+    url = store or workspace.default_store()
+    Store(url)  # refuses what is not a store before anything listens
+    serve_archive(
+        workspace.stage_input(ARCHIVE),
+        workspace.root(),
+        host=host,
+        port=port,
+        store=url,
+        clock=clock,
+        workers=workers,
+        snapshot=workspace.root() / "data/ops/features.npz",
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

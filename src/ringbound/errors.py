@@ -37,6 +37,10 @@ class InputError(RingboundError):
     """Rows given for prediction do not fit the declared request."""
 
 
+class StoreError(RingboundError):
+    """The operational store can not be reached, or what it holds does not fit."""
+
+
 def one_line(error: BaseException, limit: int = 600) -> str:
     """Return the error's message on one line, at most `limit` characters long."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -74,6 +74,13 @@ def stage_output(path: str) -> Path:
     return target
 
 
+def default_store() -> str:
+    """Return the URL of the workspace's own operational store."""
+    file = root() / "data/ops/store.db"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{file}"
+
+
 def fresh_folder(path: Path) -> Path:
     """Return `path` as an empty folder, whatever was there before."""
     if path.exists():

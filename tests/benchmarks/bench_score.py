@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ringbound.data.tables import months_of
+from ringbound.features.offline import EventTables, asof_join
 from ringbound.models.bundle import load_bundle
 from ringbound.serving.table import columns_from_table
 
@@ -28,19 +29,19 @@ def timed(call) -> float:
 
 @pytest.fixture(scope="module")
 def year(root) -> pa.Table:
-    folder = root / "data/clean"
-    if not (folder / "flights").exists():
-        pytest.skip('no data/clean; run "make run" first')
-    files = [folder / "flights" / f"{month}.parquet" for month in months_of(folder, "flights")]
-    bundle = load_bundle(root / "data/models")
-    return pa.concat_tables([pq.read_table(f) for f in files]).select([f.name for f in bundle.features.request])
+    if not (root / "data/features/requests").exists():
+        pytest.skip('no data/features; run "make run" first')
+    return pq.read_table(root / "data/features/requests").combine_chunks()
 
 
 def test_score_against_the_model_alone(root, year, tmp_path):
     bundle = load_bundle(root / "data/models")
     ten = pa.concat_tables([year] * 10).combine_chunks()
-    columns, _ = columns_from_table(ten, bundle.features.request)
-    X = bundle.encoder.matrix(bundle.features.compute(columns, bundle.references))
+    columns, _ = columns_from_table(year, bundle.features.request)
+    (windowed,) = asof_join(
+        bundle.features, EventTables(root / "data/clean", bundle.features.sources), [year.to_pandas()]
+    )
+    X = np.tile(bundle.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed)), (10, 1))
     alone = median(timed(lambda: bundle.model.predict(X)) for _ in range(RUNS))
     print(f"\nmodel alone, {len(ten):,} rows in memory: {len(ten) / alone:,.0f} rows/s")
     print(f"{'file':>16} {'rows':>10} {'seconds':>8} {'rows/s':>9} {'of model alone':>14} {'peak MB':>8}")
@@ -63,7 +64,7 @@ def _write(rows: pa.Table, file: Path) -> None:
     if file.suffix == ".parquet":
         pq.write_table(rows, file, row_group_size=200_000)
         return
-    texts = {n: pa.compute.strftime(rows[n], "%Y-%m-%dT%H:%M:%SZ") for n in ("sched_dep", "sched_arr")}
+    texts = {n: pa.compute.strftime(rows[n], "%Y-%m-%dT%H:%M:%SZ") for n in ("sched_dep", "sched_arr", "at")}
     for name, column in texts.items():
         rows = rows.set_column(rows.column_names.index(name), name, column)
     pyarrow.csv.write_csv(rows, file)

@@ -1,64 +1,22 @@
 """On SQLite, and on a real PostgreSQL server that this module starts from Debian's packages."""
 
-import os
-import pwd
-import shutil
-import signal
-import socket
-import subprocess
-import time
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from postgresql import PostgreSQL, free_port
 from ringbound.data.sql import Sql
 from ringbound.errors import SourceError
 
 COLUMNS = {"id": "integer", "name": "string", "paid": "number", "made": "timestamp"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory):
     """The URL of a PostgreSQL server of our own."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    assert programs, "expected PostgreSQL; apt-get install postgresql"
-    folder = tmp_path_factory.mktemp("postgresql")
-    user: dict = {}
-    if os.getuid() == 0:  # the server refuses to run as root
-        person = pwd.getpwnam("postgres")
-        user = {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []}
-        folder = Path(f"/tmp/ringbound-postgresql-{os.getpid()}")
-        folder.mkdir()
-        os.chown(folder, person.pw_uid, person.pw_gid)
-    port = free_port()
-    data = folder / "data"
-    common = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, **user}
-    subprocess.run([programs[-1] / "initdb", "-D", data, "-U", "postgres", "-A", "trust"], **common)
-    server = subprocess.Popen(
-        [programs[-1] / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-c", "fsync=off"],
-        stderr=subprocess.DEVNULL, cwd=folder, **user,
-    )  # fmt: skip
-    url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            sa.create_engine(url).connect().close()
-            break
-        except sa.exc.OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    yield url
-    server.send_signal(signal.SIGINT)  # does not wait for clients
-    server.wait(20)
-    shutil.rmtree(folder, ignore_errors=True)
+    server = PostgreSQL(tmp_path_factory.mktemp("postgresql"), fsync=False)
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,7 +4,7 @@ import pytest
 
 from ringbound.errors import FeatureError
 from ringbound.features.columns import Category, Reference
-from ringbound.features.offline import columns_of
+from ringbound.features.frames import columns_of
 
 
 def test_category_keeps_texts_and_missing():

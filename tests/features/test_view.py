@@ -1,97 +1,83 @@
-import numpy as np
 import pytest
 
 from ringbound.errors import FeatureError
-from ringbound.features.columns import Category
-from ringbound.features.view import FeatureSet, Field
+from ringbound.features.asof import MINUTE
+from ringbound.features.definition import FeatureSet
+from ringbound.features.events import EventSource
+from ringbound.features.request import Field
+from ringbound.features.view import microseconds, view
 
-REQUEST = [Field("name", "category", "a name", "x"), Field("size", "number", "a size", 1.0, ge=0)]
-SCALE = 2.0
-
-
-def scaled(size):
-    """Size, scaled."""
-    return helper(size) * SCALE
+WHO = Field("who", "category", "a name", "ann")
+SALES = EventSource("sales", [WHO, Field("paid", "number", "an amount", 1.5, ge=0, le=1000)], scale={"paid": 100})
 
 
-def helper(size):
-    return size + 1
+def large(paid):
+    return paid >= 100
 
 
-def doubled(size):
-    return size * 2
+def a_set(**features) -> FeatureSet:
+    return FeatureSet([WHO], sources=[SALES], views=[view("v", entity="who", events="sales", **features)])
 
 
-def on_doubled(doubled):
-    return doubled + 1
+def test_names_come_from_view_key_and_window():
+    chosen = a_set(paid_mean=("mean", "paid", ["90min", "28d"]), sales=("count", "1h"), share=("rate", large, "1h"))
+    assert chosen.names == ["v_paid_mean_90min", "v_paid_mean_28d", "v_sales_1h", "v_share_1h"]
 
 
-def initial(name):
-    return name.map(lambda text: text[:1])
+@pytest.mark.parametrize(("text", "minutes"), [("90min", 90), ("3h", 180), ("28d", 28 * 1440)])
+def test_windows(text, minutes):
+    assert microseconds(text) == minutes * MINUTE
 
 
-def columns(*sizes):
-    return {"name": Category.of(["ab"] * len(sizes)), "size": np.array(sizes)}
+@pytest.mark.parametrize("text", ["", "3", "0h", "h", "3 h", "-1h", "3w"])
+def test_other_windows_are_refused(text):
+    with pytest.raises(FeatureError, match="expected a window like"):
+        microseconds(text)
 
 
-def test_functions_get_what_their_parameters_name():
-    features = FeatureSet(REQUEST, derived=[doubled], numbers=[scaled, on_doubled], categories=["name", initial])
-    values = features.compute(columns(1.0, 2.0), {})
-    assert features.names == ["scaled", "on_doubled", "name", "initial"]
-    assert values["scaled"].tolist() == [4.0, 6.0]
-    assert values["on_doubled"].tolist() == [3.0, 5.0]
-    assert values["initial"].texts().tolist() == ["a", "a"]
+@pytest.mark.parametrize(
+    ("feature", "says"),
+    [
+        (("median", "paid", "1h"), r"expected \(aggregate, windows\) for count and age"),
+        (("count", "paid", "1h"), "expected"),
+        (("mean", "1h"), "expected"),
+        (("rate", "paid", "1h"), "rate takes a function"),
+        (("mean", large, "1h"), "rate takes a function"),
+        (("mean", "price", "1h"), r"a number of sales with a scale, one of \['paid'\]; got 'price'"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(feature, says):
+    with pytest.raises(FeatureError, match=says):
+        a_set(x=feature)
 
 
-def test_unknown_parameter_is_named():
-    with pytest.raises(FeatureError, match=r"scaled: takes \['size'\]; there is \['name'\]"):
-        FeatureSet(REQUEST[:1], numbers=[scaled])
+def test_views_that_do_not_fit_their_set_are_refused():
+    with pytest.raises(FeatureError, match=r"expected events of \['sales'\]; got 'returns'"):
+        FeatureSet([WHO], sources=[SALES], views=[view("v", entity="who", events="returns", n=("count", "1h"))])
+    with pytest.raises(FeatureError, match="entity shop: expected a category or number that both"):
+        FeatureSet([WHO], sources=[SALES], views=[view("v", entity="shop", events="sales", n=("count", "1h"))])
+    with pytest.raises(FeatureError, match=r"\['v_n_1h'\] are declared twice"):
+        FeatureSet([WHO], sources=[SALES], views=2 * [view("v", entity="who", events="sales", n=("count", "1h"))])
 
 
-def test_feature_declared_twice_is_refused():
-    with pytest.raises(FeatureError, match="declared twice"):
-        FeatureSet(REQUEST, numbers=[scaled, scaled])
+def test_events_can_not_have_the_logs_own_fields():
+    with pytest.raises(FeatureError, match=r"none called id, time or available_at; got \['time'\]"):
+        EventSource("x", [Field("time", "number", "", 1)])
 
 
-def test_missing_column_is_named():
-    with pytest.raises(FeatureError, match=r"missing columns \['name'\]"):
-        FeatureSet(REQUEST, numbers=[scaled]).compute({"size": np.array([1.0])}, {})
+def test_hash_changes_with_window_scale_and_condition_and_not_with_prose():
+    one = a_set(x=("mean", "paid", "1h"), share=("rate", large, "1h"))
+    assert a_set(x=("mean", "paid", "2h"), share=("rate", large, "1h")).hash != one.hash
+    finer = EventSource("sales", SALES.fields, scale={"paid": 1000})
+    assert FeatureSet([WHO], sources=[finer], views=one.views).hash_of("v_x_1h") != one.hash_of("v_x_1h")
+    explained = EventSource(
+        "sales", [WHO, Field("paid", "number", "other words", 7, ge=0, le=1000)], scale={"paid": 100}
+    )
+    assert FeatureSet([WHO], sources=[explained], views=one.views).hash == one.hash
 
+    def larger(paid):
+        return paid >= 200
 
-def variant(source: str, **names) -> str:
-    """Return the hash of a set whose one feature is defined by `source`."""
-    import linecache
-
-    file = f"<variant {abs(hash(source))}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    space = {"__name__": __name__, "np": np, **names}
-    exec(compile(source, file, "exec"), space)
-    return FeatureSet(REQUEST, numbers=[space["f"]]).hash
-
-
-def test_hash_changes_with_meaning_and_not_with_prose():
-    plain = variant("def f(size):\n    return size + 1\n")
-    assert variant('def f(size):\n    """Words."""\n    # more words\n    return (size + 1)\n') == plain
-    assert variant("def f(size):\n    return size + 2\n") != plain
-
-
-def test_hash_changes_with_what_a_function_uses():
-    source = "def f(size):\n    return g(size) * SCALE\n"
-    one = variant("def g(size):\n    return size\n\n" + source, SCALE=1.0)
-    assert variant("def g(size):\n    return size\n\n" + source, SCALE=2.0) != one
-    assert variant("def g(size):\n    return -size\n\n" + source, SCALE=1.0) != one
-
-
-def test_hash_changes_with_bounds_and_order():
-    two = [scaled, doubled]
-    one = FeatureSet(REQUEST, numbers=two).hash
-    assert FeatureSet(REQUEST, numbers=two[::-1]).hash != one
-    wider = [REQUEST[0], Field("size", "number", "a size", 1.0, ge=-1)]
-    assert FeatureSet(wider, numbers=two).hash != one
-    explained = [REQUEST[0], Field("size", "number", "another explanation", 5.0, ge=0)]
-    assert FeatureSet(explained, numbers=two).hash == one
-
-
-def test_hash_is_the_same_for_every_version_of_python():
-    """A bundle trained on one is served on another; 3.11 and 3.12 both give this."""
-    assert variant("def f(size):\n    return size + 1\n") == "b42b27215469"
+    larger.__name__ = "large"
+    assert a_set(share=("rate", larger, "1h")).hash_of("v_share_1h") != one.hash_of("v_share_1h")
+    assert a_set(share=("rate", larger, "1h"), x=("mean", "paid", "1h")).hash_of("v_x_1h") == one.hash_of("v_x_1h")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ringbound.errors import BundleError
-from ringbound.features.offline import columns_of
+from ringbound.features.frames import columns_of
 from ringbound.models.bundle import load_bundle
 
 
-def test_bundle_answers_with_finite_probabilities(bundle_folder, flights):
-    answers = load_bundle(bundle_folder).predict(columns_of(flights))
+def test_bundle_answers_with_finite_probabilities(bundle_folder, flights, windowed):
+    answers = load_bundle(bundle_folder).predict(columns_of(flights), windowed)
     assert ((answers > 0) & (answers < 1)).all()
     assert answers.std() > 0.01
 
@@ -60,17 +60,20 @@ def test_missing_bundle_is_one_clear_line(tmp_path):
         load_bundle(tmp_path)
 
 
-def test_serving_needs_neither_pandas_nor_scikit_learn(bundle_folder, questions, root):
+def test_serving_needs_neither_pandas_nor_scikit_learn(bundle_folder, log, questions, root):
     """What the Bento installs is what serving imports."""
     code = (
         "import json, sys; from pathlib import Path\n"
         "from ringbound.models.bundle import load_bundle; from ringbound.serving.predictor import Predictor\n"
-        "answers = Predictor(load_bundle(Path(sys.argv[1]))).predict(json.loads(sys.argv[2]))\n"
+        "from ringbound.features.live import LiveFeatures; from ringbound.store import Store\n"
+        "bundle = load_bundle(Path(sys.argv[1]))\n"
+        "live = LiveFeatures(bundle.features, Store(sys.argv[3]), retained=2**61)\n"
+        "answers = Predictor(bundle, live).predict(json.loads(sys.argv[2]))\n"
         "heavy = {'pandas', 'pyarrow', 'sklearn', 'optuna', 'pandera', 'whylogs', 'matplotlib', 'tqdm', 'requests', 'dvc'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\nprint(answers[0]['probability'])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, str(bundle_folder), json.dumps(questions[:2])],
+        [sys.executable, "-c", code, str(bundle_folder), json.dumps(questions[:2]), str(log.engine.url)],
         cwd=root / "src", capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

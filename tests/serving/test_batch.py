@@ -38,7 +38,7 @@ def write(questions, file):
     elif file.suffix == ".jsonl":
         file.write_text("".join(json.dumps(row) + "\n" for row in questions))
     else:
-        for name in ("sched_dep", "sched_arr"):
+        for name in ("sched_dep", "sched_arr", "at"):
             frame[name] = pd.to_datetime(frame[name])
         frame.to_parquet(file)
     return file
@@ -55,12 +55,14 @@ def read(file) -> list[dict]:
 
 @pytest.mark.parametrize("given", [".csv", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("wanted", [".csv", ".jsonl", ".parquet"])
-def test_every_format_has_the_bits_of_online(bundle, questions, tmp_path, given, wanted):
+def test_every_format_has_the_bits_of_online(bundle, events, live, questions, tmp_path, given, wanted):
     output = tmp_path / f"scored{wanted}"
-    done = score(str(write(questions, tmp_path / f"rows{given}")), output, bundle, progress=False)
+    done = score(str(write(questions, tmp_path / f"rows{given}")), output, bundle, events=events, progress=False)
     assert (done.rows, done.errors, done.malformed) == (2000, 0, 0)
     online = [
-        a["probability"] for start in (0, 1000) for a in Predictor(bundle).predict(questions[start : start + 1000])
+        a["probability"]
+        for start in (0, 1000)
+        for a in Predictor(bundle, live).predict(questions[start : start + 1000])
     ]
     rows = read(output)
     assert [row["probability"] for row in rows] == online
@@ -69,11 +71,13 @@ def test_every_format_has_the_bits_of_online(bundle, questions, tmp_path, given,
     assert not (tmp_path / f"scored{wanted}.parts").exists()
 
 
-def test_bad_rows_stay_in_place_with_their_reason(bundle, questions, tmp_path):
+def test_bad_rows_stay_in_place_with_their_reason(bundle, events, questions, tmp_path):
     spoilt = [dict(q) for q in questions]
     spoilt[3]["origin"] = "Newark"
     spoilt[1500]["sched_dep"] = "soon"
-    done = score(str(write(spoilt, tmp_path / "rows.csv")), tmp_path / "scored.csv", bundle, progress=False)
+    done = score(
+        str(write(spoilt, tmp_path / "rows.csv")), tmp_path / "scored.csv", bundle, events=events, progress=False
+    )
     assert done.errors == 2
     rows = read(tmp_path / "scored.csv")
     assert len(rows) == 2000
@@ -82,25 +86,25 @@ def test_bad_rows_stay_in_place_with_their_reason(bundle, questions, tmp_path):
     assert rows[1500]["probability"] is None or np.isnan(rows[1500]["probability"])
 
 
-def test_lines_that_are_no_rows_are_kept_aside(bundle, questions, tmp_path):
+def test_lines_that_are_no_rows_are_kept_aside(bundle, events, questions, tmp_path):
     file = write(questions[:10], tmp_path / "rows.csv")
     file.write_text(file.read_text() + "UA,too,few\n")
-    done = score(str(file), tmp_path / "scored.csv", bundle, progress=False)
+    done = score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     assert (done.rows, done.malformed) == (10, 1)
     assert (tmp_path / "scored.csv.malformed").read_text() == "UA,too,few\n"
 
 
-def test_glob_is_one_output_in_order(bundle, questions, tmp_path):
+def test_glob_is_one_output_in_order(bundle, events, questions, tmp_path):
     write(questions[:500], tmp_path / "b.csv")
     write(questions[500:900], tmp_path / "a.csv")
-    assert score(str(tmp_path / "?.csv"), tmp_path / "scored.csv", bundle, progress=False).rows == 900
+    assert score(str(tmp_path / "?.csv"), tmp_path / "scored.csv", bundle, events=events, progress=False).rows == 900
     carriers = [row["flight"] for row in read(tmp_path / "scored.csv")]
     assert carriers == [q["flight"] for q in questions[500:900] + questions[:500]]
 
 
-def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, questions, tmp_path, monkeypatch):
+def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, events, questions, tmp_path, monkeypatch):
     file = write(questions, tmp_path / "rows.csv")
-    score(str(file), tmp_path / "whole.csv", bundle, progress=False)
+    score(str(file), tmp_path / "whole.csv", bundle, events=events, progress=False)
     real, calls = batch._scored, []
 
     def dying(*arguments):
@@ -111,33 +115,33 @@ def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, questions, tmp_pa
 
     monkeypatch.setattr(batch, "_scored", dying)
     with pytest.raises((OSError, InputError)):
-        score(str(file), tmp_path / "scored.csv", bundle, progress=False)
+        score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     assert not (tmp_path / "scored.csv").exists()
     monkeypatch.setattr(batch, "_scored", real)
-    done = score(str(file), tmp_path / "scored.csv", bundle, progress=False)
+    done = score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     assert done.resumed == 3
     assert done.rows == 2000
     assert (tmp_path / "scored.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_parts_of_other_input_are_not_taken_over(bundle, questions, tmp_path, monkeypatch):
+def test_parts_of_other_input_are_not_taken_over(bundle, events, questions, tmp_path, monkeypatch):
     file = write(questions, tmp_path / "rows.csv")
     monkeypatch.setattr(batch, "_join", lambda *_: None)
-    score(str(file), tmp_path / "scored.csv", bundle, progress=False)
+    score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     monkeypatch.undo()
     write(questions[::-1], file)
-    assert score(str(file), tmp_path / "scored.csv", bundle, progress=False).resumed == 0
+    assert score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False).resumed == 0
 
 
 @pytest.mark.parametrize("wanted", [".csv", ".parquet"])
-def test_kill_minus_nine_resumes_and_gives_the_same_bytes(bundle_folder, questions, tmp_path, wanted):
+def test_kill_minus_nine_resumes_and_gives_the_same_bytes(bundle_folder, events, questions, tmp_path, wanted):
     """The real command, killed for real in the middle of its work."""
     big = questions * 150
     file = write(big, tmp_path / "rows.csv")
 
     def command(output):
         return [sys.executable, "-m", "ringbound.cli", "score", "--input", str(file), "--output", str(output),
-                "--bundle", str(bundle_folder), "--quiet"]  # fmt: skip
+                "--bundle", str(bundle_folder), "--events", str(events.folder), "--quiet"]  # fmt: skip
 
     subprocess.run(command(tmp_path / f"whole{wanted}"), check=True, capture_output=True)
     output = tmp_path / f"scored{wanted}"
@@ -161,27 +165,27 @@ def test_kill_minus_nine_resumes_and_gives_the_same_bytes(bundle_folder, questio
     ("name", "content", "says"),
     [
         ("rows.csv", b"", "the file is empty"),
-        ("rows.csv", b"carrier,flight\nUA,1\n", "missing ['origin', 'dest', 'sched_dep', 'sched_arr']"),
+        ("rows.csv", b"carrier,flight\nUA,1\n", "missing ['origin', 'dest', 'sched_dep', 'sched_arr', 'at']"),
         ("rows.parquet", b"PAR1", "can not be read whole"),
         ("rows.txt", b"x", "expected one of .csv, .jsonl, .parquet; got '.txt'"),
         (
             "rows.csv",
-            b"carrier,flight,tailnum,origin,dest,sched_dep,sched_arr\n\xff\xfe,1,,EWR,IAH,a,b\n",
+            b"carrier,flight,tailnum,origin,dest,sched_dep,sched_arr,at\n\xff\xfe,1,,EWR,IAH,a,b,c\n",
             "can not be read",
         ),
     ],
 )
-def test_unreadable_input_is_one_clear_line(bundle, tmp_path, name, content, says):
+def test_unreadable_input_is_one_clear_line(bundle, events, tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as error:
-        score(str(tmp_path / name), tmp_path / "scored.csv", bundle, progress=False)
+        score(str(tmp_path / name), tmp_path / "scored.csv", bundle, events=events, progress=False)
     assert says in str(error.value)
     assert not (tmp_path / "scored.csv").exists()
 
 
-def test_output_over_an_input_is_refused(bundle, questions, tmp_path):
+def test_output_over_an_input_is_refused(bundle, events, questions, tmp_path):
     file = write(questions[:3], tmp_path / "rows.csv")
     before = file.read_bytes()
     with pytest.raises(InputError, match="that is not an input"):
-        score(str(file), file, bundle, progress=False)
+        score(str(file), file, bundle, events=events, progress=False)
     assert file.read_bytes() == before

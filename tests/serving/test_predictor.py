@@ -1,21 +1,24 @@
 import itertools
+import json
+import uuid
 
 import pytest
 
-from ringbound.errors import InputError
+from ringbound.errors import BundleError, InputError
 from ringbound.models.bundle import load_bundle
 from ringbound.serving.predictor import Predictor
+from ringbound.serving.request import validated
 
 
 @pytest.fixture
-def predictor(bundle_folder) -> Predictor:
+def predictor(bundle_folder, live) -> Predictor:
     numbers = itertools.count()
-    return Predictor(load_bundle(bundle_folder), new_id=lambda: f"id-{next(numbers)}")
+    return Predictor(load_bundle(bundle_folder), live, new_id=lambda: f"{uuid.uuid4().hex}-{next(numbers)}")
 
 
 def test_answers_each_row(predictor, questions):
     answers = predictor.predict(questions[:3])
-    assert [a["prediction_id"] for a in answers] == ["id-0", "id-1", "id-2"]
+    assert [a["prediction_id"].partition("-")[2] for a in answers] == ["0", "1", "2"]
     for answer in answers:
         assert 0 < answer["probability"] < 1
         assert answer["decision"] == (answer["probability"] >= 0.25)
@@ -44,3 +47,28 @@ def test_unseen_carrier_scores_as_missing(predictor, questions):
     assert (
         0 < predictor.predict([questions[0] | {"carrier": "ZZ", "dest": "ZZZ", "tailnum": None}])[0]["probability"] < 1
     )
+
+
+def test_vectors_have_names_times_and_ages(predictor, questions, windowed):
+    rows = validated(predictor.Row, questions[:5], "row")
+    found = predictor.describe(rows)
+    names = predictor.bundle.features.names
+    assert (found["names"], found["features"]) == (names, predictor.bundle.features.hash)
+    place = names.index("carrier_delay_mean_24h")
+    assert [row[place] for row in found["vectors"]] == windowed["carrier_delay_mean_24h"][:5].tolist()
+    assert [row[names.index("carrier")] for row in found["vectors"]] == [q["carrier"] for q in questions[:5]]
+    assert found["at"][0] == questions[0]["at"].replace("Z", "+00:00")
+    assert set(found["newest"]) == {"departures", "arrivals", "weather"}
+    json.dumps(found, allow_nan=False)
+
+
+def test_without_a_time_the_question_is_asked_now(predictor, questions):
+    question = {k: v for k, v in questions[0].items() if k != "at"}
+    found = predictor.describe(validated(predictor.Row, [question], "row"))
+    assert found["at"] == [found["newest"]["departures"]["available_at"]]  # by the event clock
+    assert found["newest"]["departures"]["age_s"] == 0
+
+
+def test_a_bundle_that_looks_back_needs_a_store(bundle_folder):
+    with pytest.raises(BundleError, match="expected a store"):
+        Predictor(load_bundle(bundle_folder))

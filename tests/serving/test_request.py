@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ringbound.errors import InputError
 from ringbound.features.columns import Category
-from ringbound.features.view import Field
+from ringbound.features.request import Field
 from ringbound.serving.request import columns_from_rows, row_model
 from ringbound.serving.table import columns_from_table
 

@@ -1,9 +1,12 @@
 """From UTC back to the local clocks that people live by; NumPy only, for the serving path."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
+
+MISSING_S = int(np.datetime64("NaT", "m").astype(np.int64)) // 15 * 900
 
 
 def local_clock(utc: np.ndarray, zone: str) -> np.ndarray:
@@ -14,13 +17,17 @@ def local_clock(utc: np.ndarray, zone: str) -> np.ndarray:
     """
     instants = np.asarray(utc, dtype="datetime64[us]")
     quarters = instants.astype("datetime64[m]").astype(np.int64) // 15
+    if quarters.size == 1:
+        return instants + np.timedelta64(_offset_s(quarters.item() * 900, zone), "s")
     distinct, position = np.unique(quarters, return_inverse=True)
+    offsets = np.array([_offset_s(quarter * 900, zone) for quarter in distinct.tolist()], dtype="timedelta64[s]")
+    return instants + offsets[position.reshape(instants.shape)]
+
+
+@lru_cache(2**14)
+def _offset_s(epoch_s: int, zone: str) -> int:
+    if epoch_s == MISSING_S:
+        return 0
     clock = ZoneInfo(zone)
-    missing = np.datetime64("NaT", "m").astype(np.int64) // 15
-    offsets = np.array([0 if q == missing else _offset_s(int(q) * 900, clock) for q in distinct], dtype=np.int64)
-    return instants + offsets[position.reshape(instants.shape)].astype("timedelta64[s]")
-
-
-def _offset_s(epoch_s: int, clock: ZoneInfo) -> int:
     offset = clock.utcoffset(datetime.fromtimestamp(epoch_s, UTC).astimezone(clock))
     return int(offset.total_seconds()) if offset is not None else 0

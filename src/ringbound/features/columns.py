@@ -31,14 +31,17 @@ class Category:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def __getitem__(self, rows: slice | np.ndarray) -> "Category":
+        """Return some of the rows."""
+        return Category(self.codes[rows], self.values)
+
     def take(self, table: np.ndarray, missing: object) -> np.ndarray:
         """Return `table[code]` a row, `missing` where there is no code; `table` has one entry a value."""
         return np.append(table, np.asarray([missing], dtype=table.dtype))[self.codes]
 
     def index(self, positions: Mapping[str, int]) -> np.ndarray:
         """Return the position of each row's text, (n,) int64, -1 where it is missing or unknown."""
-        found = np.fromiter((positions.get(v, -1) for v in self.values), dtype=np.int64, count=len(self.values))
-        return self.take(found, -1)
+        return np.array([*[positions.get(v, -1) for v in self.values], -1], dtype=np.int64)[self.codes]
 
     def map(self, function: Callable[[str], str]) -> "Category":
         """Return the column with `function` applied to each text."""
@@ -61,6 +64,7 @@ class Reference:
             name: np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
             for name, values in columns.items()
         }
+        self._padded = {name: np.append(values, np.nan) for name, values in self.columns.items()}  # -1 finds NaN
         self._positions = {key: position for position, key in enumerate(self.keys)}
         lengths = {name: len(values) for name, values in self.columns.items()}
         if len(self._positions) != len(self.keys) or set(lengths.values()) - {len(self.keys)}:
@@ -75,7 +79,7 @@ class Reference:
 
     def lookup(self, keys: Category, column: str) -> np.ndarray:
         """Return the number of each row's key, (n,) float64, NaN where the key is missing or unknown."""
-        return np.append(self.columns[column], np.nan)[keys.index(self._positions)]
+        return self._padded[column][keys.index(self._positions)]
 
     def to_json(self) -> dict:
         """Return plain lists; NaN becomes None."""

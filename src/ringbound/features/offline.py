@@ -1,84 +1,204 @@
-"""The offline side of features: frames as feature columns, and the training table on disk."""
+"""The offline side of features: events in tables, and the as-of join of a training table, shard by shard."""
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ringbound.errors import FeatureError
-from ringbound.features.columns import Category, Column, Reference
-from ringbound.features.view import FeatureSet
+from ringbound.features.asof import LATEST
+from ringbound.features.columns import Category, Column
+from ringbound.features.definition import AT, FeatureSet
+from ringbound.features.engines import Engine, local_engine
+from ringbound.features.events import Events, EventSource
+from ringbound.features.frames import columns_of
+from ringbound.features.join import windowed_values
 
 
-def columns_of(frame: pd.DataFrame) -> dict[str, Column]:
-    """Return a frame's columns as features take them: text as `Category`, instants as datetime64[us], numbers as float64."""
-    return {str(name): _column(frame[name]) for name in frame}
+class EventTables:
+    """The events of `sources` in month-partitioned Parquet below `folder`, read a stretch of time at once.
+
+    A partition holds the events that became available in its month (UTC), as `ringbound.data` writes them, with a
+    provenance.json that says how far they go. `kept` months of a source stay in memory.
+    """
+
+    def __init__(self, folder: Path, sources: Mapping[str, EventSource], *, kept: int = 4):
+        self.folder = folder
+        self.sources = sources
+        self.kept = kept
+        about = folder / "provenance.json"
+        through = json.loads(about.read_text("utf-8"))["through"] if about.is_file() else None
+        self.until = LATEST if through is None else pd.Timestamp(through).value // 1000
+        files = sorted(file for name in sources for file in (folder / name).glob("*.parquet"))
+        self.identity = json.dumps([[f.parent.name, f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files])
+        self._read: OrderedDict[Path, pa.Table] = OrderedDict()
+
+    def read(self, name: str, after: int, until: int, *, ids: bool = False) -> Events:
+        """Return a source's events that became available in (after, until], in order; their ids only if asked for."""
+        return events_of(self.table(name, after, until), self.sources[name], ids=ids)
+
+    def table(self, name: str, after: int, until: int) -> pa.Table:
+        """Return the rows of a source that became available in (after, until], in order, as they lie on disk."""
+        source = self.sources[name]
+        first, end = (np.datetime64(time, "us").astype("datetime64[M]") for time in (after, until))
+        files = sorted((self.folder / name).glob("*.parquet"))
+        if not files:
+            raise FeatureError(f'events: expected partitions in {name}/; found none; run "dvc repro validate"')
+        tables = [
+            _between(self._table(f, source), after, until) for f in files if first <= np.datetime64(f.stem, "M") <= end
+        ]
+        return _in_order(pa.concat_tables(tables or [self._table(files[0], source).slice(0, 0)]), source)
+
+    def _table(self, file: Path, source: EventSource) -> pa.Table:
+        if file not in self._read:
+            try:
+                self._read[file] = pq.read_table(file, columns=source.columns)
+            except (pa.ArrowInvalid, KeyError) as error:
+                raise FeatureError(f"{source.name}/{file.name}: expected columns {source.columns}; {error}") from error
+            while len(self._read) > self.kept * len(self.sources):
+                self._read.popitem(last=False)
+        return self._read[file]
 
 
-def _column(values: pd.Series) -> Column:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
-    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return values.to_numpy("float64", na_value=np.nan)
-    codes, texts = pd.factorize(values)
-    return Category(codes.astype(np.int64), texts.tolist())
+def _microseconds(table: pa.Table) -> np.ndarray:
+    instants = table["available_at"].cast(pa.timestamp("us", "UTC")).combine_chunks()
+    return instants.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
 
-@dataclass(frozen=True)
-class TrainingTable:
-    """A training table read back: `table` has features among its columns, `sha256` is the digest of its files."""
-
-    table: pd.DataFrame
-    names: list[str]
-    references: dict[str, Reference]
-    sha256: str
-
-    def features(self, rows: pd.DataFrame) -> dict[str, Column]:
-        """Return the features of some of the table's rows as columns."""
-        return columns_of(rows[self.names])
+def _between(table: pa.Table, after: int, until: int) -> pa.Table:
+    available_at = _microseconds(table)
+    inside = (available_at > after) & (available_at <= until)
+    return table if inside.all() else table.filter(pa.array(inside))
 
 
-def write_training_table(
-    table: pd.DataFrame, *, month: pd.Series, features: FeatureSet, references: Mapping[str, Reference], out: Path
-) -> None:
-    """Write `table` (id, time, label, … and every feature) as one Parquet file a `month`, and what it was made with."""
-    missing = [name for name in features.names if name not in table]
-    if missing:
-        raise FeatureError(f"training table: missing features {missing}; got {list(table.columns)}")
-    (out / "table").mkdir(parents=True, exist_ok=True)
-    for name, part in table.groupby(month, sort=True):
-        rows = pa.Table.from_pandas(part, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(rows, out / "table" / f"{name}.parquet")
-    made_with = {
-        "hash": features.hash,
-        "names": features.names,
-        "references": {name: references[name].to_json() for name in features.references},
+def _in_order(table: pa.Table, source: EventSource) -> pa.Table:
+    """Return the rows by (available_at, id); rows that are in order already are not sorted again."""
+    available_at, ids = _microseconds(table), table[source.id].combine_chunks()
+    ties = available_at[1:] == available_at[:-1]
+    falls = np.asarray(pc.greater(ids[:-1], ids[1:])) if len(ids) > 1 else np.zeros(0, bool)
+    if (available_at[1:] >= available_at[:-1]).all() and not (ties & falls).any():
+        return table
+    return table.take(pc.sort_indices(table, [("available_at", "ascending"), (source.id, "ascending")]))
+
+
+def events_of(table: pa.Table, source: EventSource, *, ids: bool = True) -> Events:
+    """Return an Arrow table's rows, which are in order, as events."""
+    fields = {field.name: _from_arrow(table[field.name].combine_chunks(), field.kind) for field in source.fields}
+    names = table[source.id].to_numpy() if ids else np.empty(0, dtype=object)
+    return Events(_microseconds(table), names, fields)
+
+
+def _from_arrow(values: pa.Array, kind: str) -> Column:
+    if kind == "number":
+        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    encoded = values.cast(pa.string()).dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return Category(codes.astype(np.int64), encoded.dictionary.to_pylist())
+
+
+def asof_join(
+    features: FeatureSet,
+    events: EventTables,
+    requests: Iterable[pd.DataFrame],
+    *,
+    engine: Engine = local_engine,
+    cache: Path | None = None,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield, for each shard of requests, every windowed feature, (n,) float64 each.
+
+    A shard is a frame of requests of some stretch of time: `at` (UTC) and the columns that entities name. With it go the
+    events of that stretch and of the longest window before it, and nothing else, so memory is bounded by the largest
+    shard, and any engine gives the same bytes. With a `cache` folder, shards that an earlier run had with the same
+    definitions and the same rows are taken from there; what no shard of this run used is removed from it at the end.
+    """
+    shards = (_shard(features, events, frame) for frame in requests)
+    if cache is None:
+        yield from (_named(features, values) for values in engine(compute_shard, shards))
+        return
+    cache.mkdir(parents=True, exist_ok=True)
+    used = []
+    for file, values in _cached(features, shards, engine, cache):
+        used.append(file)
+        yield _named(features, values)
+    for file in set(cache.glob("*.npy")) - set(used):
+        file.unlink()
+
+
+Shard = tuple[list, dict[str, EventSource], dict[str, Events], np.ndarray, dict[str, Column]]
+
+
+def _shard(features: FeatureSet, events: EventTables, frame: pd.DataFrame) -> Shard:
+    at = frame[AT.name].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
+    entities = dict.fromkeys(part for view in features.views for part in view.entity)
+    longest = {
+        name: max((v.longest for v in features.views if v.events == name), default=0) for name in features.sources
     }
-    (out / "features.json").write_text(json.dumps(made_with, sort_keys=True) + "\n", "utf-8")
+    first, last = (int(at.min()), int(at.max())) if len(at) else (0, 0)
+    halo = {name: events.read(name, first - longest[name], last) for name in features.sources}
+    return features.views, features.sources, halo, at, columns_of(frame[list(entities)])
 
 
-def read_training_table(folder: Path, features: FeatureSet) -> TrainingTable:
-    """Read a training table; `FeatureError` where it was made with another definition than `features`."""
-    content = (folder / "features.json").read_bytes()
-    made_with = json.loads(content)
-    if made_with["hash"] != features.hash:
-        raise FeatureError(
-            f'training table: made with features {made_with["hash"]}; defined are {features.hash}; run "dvc repro features"'
-        )
-    files = sorted((folder / "table").glob("*.parquet"))
-    digest = hashlib.sha256(content)
-    for file in files:
-        digest.update(file.read_bytes())
-    references = {name: Reference.from_json(plain) for name, plain in made_with["references"].items()}
-    return TrainingTable(
-        pd.concat([pd.read_parquet(f) for f in files], ignore_index=True),
-        features.names,
-        references,
-        digest.hexdigest(),
-    )
+def compute_shard(shard: Shard) -> np.ndarray:
+    """Return the windowed features of a shard, (features, n) float64."""
+    values = windowed_values(*shard)
+    return np.array(list(values.values())) if values else np.empty((0, len(shard[3])))
+
+
+def _named(features: FeatureSet, values: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(features.windowed, values, strict=True))
+
+
+def _cached(
+    features: FeatureSet, shards: Iterable[Shard], engine: Engine, cache: Path
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Compute the shards that the cache does not have, in order."""
+    definition = " ".join(features.hash_of(name) for name in features.windowed)
+    waiting: deque[tuple[Path, bool]] = deque()
+
+    def missing() -> Iterator[Shard]:
+        for shard in shards:
+            file = cache / f"{_fingerprint(definition, shard)}.npy"
+            waiting.append((file, file.is_file()))
+            if not waiting[-1][1]:
+                yield shard
+
+    for values in engine(compute_shard, missing()):
+        while waiting[0][1]:
+            yield waiting[0][0], np.load(waiting.popleft()[0])
+        file, _ = waiting.popleft()
+        unfinished = file.with_suffix(f".{os.getpid()}")
+        with unfinished.open("wb") as out:
+            np.save(out, values)
+        unfinished.replace(file)
+        yield file, values
+    for file, _ in waiting:
+        yield file, np.load(file)
+
+
+def _fingerprint(definition: str, shard: Shard) -> str:
+    """Return a digest of all that a shard's values depend on."""
+    _, _, events, at, keys = shard
+    digest = hashlib.blake2b(definition.encode(), digest_size=16)
+    digest.update(at.tobytes())
+    for name, happened in sorted(events.items()):
+        digest.update(name.encode())
+        digest.update(happened.available_at.tobytes())
+        _digest_columns(digest, happened.fields)
+    _digest_columns(digest, keys)
+    return digest.hexdigest()
+
+
+def _digest_columns(digest: hashlib.blake2b, columns: Mapping[str, Column]) -> None:
+    for name, column in sorted(columns.items()):
+        if isinstance(column, Category):
+            digest.update("\0".join([name, *map(str, column.values)]).encode())
+            column = column.codes
+        digest.update(np.asarray(column).tobytes())

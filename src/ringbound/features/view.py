@@ -1,136 +1,97 @@
-"""What a feature is: a plain function of request columns and reference tables, named in one place.
+"""A view: what to remember of an entity's events, declared in a few lines.
 
-A function's parameters name what it needs, so a definition reads as what it is and nothing is wired by hand:
+    view("origin", entity="origin", events="departures", delay_mean=("mean", "dep_delay", ["1h", "3h", "24h"]))
 
-    def block_min(sched_dep, sched_arr):
-        return (sched_arr - sched_dep) / np.timedelta64(1, "m")
+declares three features, `origin_delay_mean_1h` and so on: of the request's origin, over the departures from there.
 """
 
-import ast
-import hashlib
 import inspect
-import json
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from types import FunctionType
-from typing import Any, Literal
-
-import numpy as np
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ringbound.errors import FeatureError
-from ringbound.features.columns import Category, Column, Reference
+from ringbound.features.asof import AGGREGATES, MINUTE
 
-KERNEL_VERSION = 1
-"""Raise when this package computes another value from the same definition."""
-
-Kind = Literal["category", "number", "timestamp"]
+UNITS = {"min": MINUTE, "h": 60 * MINUTE, "d": 24 * 60 * MINUTE}
+LONE = ("count", "age")
 
 
 @dataclass(frozen=True)
-class Field:
-    """One column of a request: its kind, its bounds, and how to explain it to who asks.
+class Windowed:
+    """One feature of a view: an aggregate of a `track` (None: of the events themselves) over `window` microseconds."""
 
-    `ge` and `le` bound numbers (inclusive), `pattern` is a regular expression that a whole text must match.
+    name: str
+    aggregate: str
+    track: str | None
+    window: int
+
+
+@dataclass(frozen=True)
+class View:
+    """What to remember of an entity: `entity` are columns that both the request and the events have.
+
+    `conditions` are the functions whose share `rate` takes, by the name of their track.
     """
 
     name: str
-    kind: Kind
-    description: str
-    example: Any
-    required: bool = True
-    ge: float | None = None
-    le: float | None = None
-    pattern: str | None = None
+    entity: tuple[str, ...]
+    events: str
+    features: tuple[Windowed, ...]
+    conditions: dict[str, Callable]
+
+    @property
+    def tracks(self) -> list[str]:
+        """The numbers and conditions of an event that this view needs, each once."""
+        return list(dict.fromkeys(f.track for f in self.features if f.track is not None))
+
+    @property
+    def longest(self) -> int:
+        """The longest window, in microseconds: what happened before it is forgotten."""
+        return max(feature.window for feature in self.features)
 
 
-class FeatureSet:
-    """Request fields and the features made from them, in the order in which a model takes them.
+def view(name: str, *, entity: str | Sequence[str], events: str, **features: tuple) -> View:
+    """Declare a view; each feature is `(aggregate, windows)` or `(aggregate, number or condition, windows)`.
 
-    `derived` are functions of request fields that features may ask for as if they were fields; `numbers` are functions
-    giving float64 (n,); `categories` are functions giving a `Category`, or names of request fields taken as they are;
-    `references` are the names of the reference tables that functions may ask for.
+    Aggregates: `count` and `age` (minutes since the last event became known) of the events; `sum`, `mean`, `min`, `max`
+    and `last` of a number; `rate` of a condition, a function of the event's numbers that works on each element:
+    the share of the events for which it holds, leaving out those that miss a number it takes. A window is a text like
+    `90min`, `3h` or `28d`; several make several features. Where it is empty, `count` is 0 and all others are missing.
     """
-
-    def __init__(
-        self,
-        request: Sequence[Field],
-        *,
-        numbers: Sequence[Callable],
-        derived: Sequence[Callable] = (),
-        categories: Sequence[Callable | str] = (),
-        references: Sequence[str] = (),
-    ):
-        self.request = list(request)
-        self.references = list(references)
-        self.derived = [f.__name__ for f in derived]
-        self.functions = {f.__name__: f for f in (*derived, *numbers, *categories) if not isinstance(f, str)}
-        self.numbers = [f.__name__ for f in numbers]
-        self.categories = [f if isinstance(f, str) else f.__name__ for f in categories]
-        fields = {field.name for field in self.request}
-        available = fields | set(self.references) | set(self.derived)
-        for name, function in self.functions.items():
-            unknown = set(inspect.signature(function).parameters) - available
-            if unknown:
-                raise FeatureError(
-                    f"{name}: takes {sorted(unknown)}; there is {sorted(available)}; correct its parameters"
-                )
-        for name in self.categories:
-            if name not in self.functions and name not in fields:
-                raise FeatureError(f"{name}: expected a function or a request field of {sorted(fields)}")
-        repeated = {n for n in self.names if self.names.count(n) > 1}
-        if repeated:
-            raise FeatureError(f"features: {sorted(repeated)} are declared twice")
-
-    @property
-    def names(self) -> list[str]:
-        """The features in model order: numbers, then categories."""
-        return [*self.numbers, *self.categories]
-
-    def compute(self, columns: Mapping[str, Column], references: Mapping[str, Reference]) -> dict[str, Column]:
-        """Return every feature, (n,) each, from request columns of n rows. Row i depends on row i alone."""
-        missing = [f.name for f in self.request if f.name not in columns]
-        if missing:
-            raise FeatureError(f"features: missing columns {missing}; got {sorted(columns)}")
-        inputs: dict[str, Any] = {**columns, **references}
-        for name in self.derived:
-            inputs[name] = self._call(name, inputs)
-        return {name: self._call(name, inputs) if name in self.functions else columns[name] for name in self.names}
-
-    def _call(self, name: str, inputs: Mapping[str, Any]) -> Column:
-        function = self.functions[name]
-        value = function(*(inputs[parameter] for parameter in inspect.signature(function).parameters))
-        if isinstance(value, Category) or np.issubdtype(value.dtype, np.datetime64):
-            return value
-        return np.asarray(value, dtype=np.float64)
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that change when a value could: on code, bounds and order, not on prose or comments."""
-        fields = [{k: v for k, v in asdict(f).items() if k not in ("description", "example")} for f in self.request]
-        meaning = {
-            "kernel": KERNEL_VERSION,
-            "request": fields,
-            "features": [(name, _meaning(self.functions.get(name), set())) for name in [*self.derived, *self.names]],
-        }
-        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
+    declared, conditions = [], {}
+    for key, parts in features.items():
+        aggregate, *rest = parts
+        if aggregate not in AGGREGATES or len(rest) != (1 if aggregate in LONE else 2):
+            raise FeatureError(
+                f"view {name}, {key}: expected (aggregate, windows) for {' and '.join(LONE)} or (aggregate, number, windows) "
+                f"for {', '.join(a for a in AGGREGATES if a not in LONE)}; got {parts!r}"
+            )
+        track: Any = None if aggregate in LONE else rest[0]
+        if callable(track) != (aggregate == "rate"):
+            raise FeatureError(
+                f"view {name}, {key}: rate takes a function of numbers, the others a number's name; got {track!r}"
+            )
+        if callable(track):
+            conditions[track.__name__] = track
+            track = track.__name__
+        windows = [rest[-1]] if isinstance(rest[-1], str) else list(rest[-1])
+        declared += [Windowed(f"{name}_{key}_{window}", aggregate, track, microseconds(window)) for window in windows]
+    if not declared:
+        raise FeatureError(f"view {name}: expected at least one feature; got none")
+    keys = (entity,) if isinstance(entity, str) else tuple(entity)
+    return View(name, keys, events, tuple(declared), conditions)
 
 
-def _meaning(function: Any, seen: set[str]) -> list[str]:
-    """Return the code of a function without prose, and of what it uses from its own package."""
-    if function is None or function.__name__ in seen:
-        return []
-    seen.add(function.__name__)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    definition = tree.body[0]
-    if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
-        definition.body = definition.body[1:]
-    found = [ast.unparse(tree)]  # ast.dump differs between versions of Python
-    package = function.__module__.split(".")[0]
-    for name in sorted(set(function.__code__.co_names)):
-        used = function.__globals__.get(name)
-        if isinstance(used, FunctionType) and used.__module__.split(".")[0] == package:
-            found += _meaning(used, seen)
-        elif isinstance(used, (str, int, float, tuple)):
-            found.append(f"{name}={used!r}")
-    return found
+def microseconds(window: str) -> int:
+    """Return a window's length: `90min`, `3h`, `28d`."""
+    match = re.fullmatch(r"(\d+)(min|h|d)", window)
+    if not match or not int(match[1]):
+        raise FeatureError(f"expected a window like 90min, 3h or 28d; got {window!r}")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def arguments_of(condition: Callable) -> list[str]:
+    """Return the names of the numbers that a condition takes."""
+    return list(inspect.signature(condition).parameters)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ringbound.errors import BundleError
 from ringbound.features.columns import Column, Reference
-from ringbound.features.view import FeatureSet
+from ringbound.features.definition import FeatureSet
 from ringbound.models.encoding import Encoder
 from ringbound.models.linear import LinearModel
 from ringbound.models.trees import TreeModel
@@ -46,9 +46,9 @@ class Bundle:
         """The probability from which the decision is yes; None for regression."""
         return self.facts["threshold"]
 
-    def predict(self, columns: Mapping[str, Column]) -> np.ndarray:
-        """Return (n,) probabilities, or values for regression, for request columns of n rows."""
-        return self.predict_features(self.features.compute(columns, self.references))
+    def predict(self, columns: Mapping[str, Column], windowed: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Return (n,) probabilities, or values for regression, for request columns and windowed values of n rows."""
+        return self.predict_features(self.features.compute(columns, self.references, windowed))
 
     def predict_features(self, features: Mapping[str, Column]) -> np.ndarray:
         """Return (n,) answers for features that are computed already."""

@@ -71,7 +71,10 @@ class LinearModel:
                 known = (x - scale.mean) / scale.scale * weights[at]
             total = total + np.where(missing, weights[at + width], known)
             at += width + 1
-        return 1.0 / (1.0 + np.exp(-total)) if self.logistic else total
+        if not self.logistic:
+            return total
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
+            return 1.0 / (1.0 + np.exp(-total))
 
     def to_json(self) -> dict:
         """Return plain numbers and lists."""

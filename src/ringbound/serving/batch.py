@@ -3,18 +3,24 @@
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ringbound.errors import InputError, one_line
+from ringbound.features.asof import LATEST
+from ringbound.features.columns import Column
+from ringbound.features.definition import AT
+from ringbound.features.events import EventReader
+from ringbound.features.join import windowed_values
 from ringbound.models.bundle import Bundle
 from ringbound.serving.predictor import decide
 from ringbound.serving.table import columns_from_table
@@ -43,17 +49,24 @@ class Scored:
     resumed: int
 
 
-def score(pattern: str, output: Path, bundle: Bundle, *, progress: bool = True) -> Scored:
+def score(
+    pattern: str, output: Path, bundle: Bundle, *, events: EventReader | None = None, progress: bool = True
+) -> Scored:
     """Score the files that `pattern` names (a path or a glob) into `output`; formats follow the suffixes.
 
     Every input row comes out, in order, with its columns and `probability` (or `value`), `decision`, `model_version` and
     `error`, which says why a row was not scored. Lines of a CSV or JSON Lines file that are no rows go to
-    `OUTPUT.malformed`. `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the
+    `OUTPUT.malformed`. Where features look back on events, each row says `at` which time it asks, and `events` has what was
+    known then. `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the
     same call continues.
     """
+    if bundle.features.views and events is None:
+        raise InputError(
+            "score: the model looks back on events; expected a folder or a store that has them; see --events"
+        )
     inputs = _inputs(pattern, output)
     parts = output.with_name(output.name + ".parts")
-    fingerprint = _fingerprint(inputs, output, bundle)
+    fingerprint = _fingerprint(inputs, output, bundle, events)
     job = parts / "job.json"
     if not (job.is_file() and job.read_text("utf-8") == fingerprint):
         shutil.rmtree(parts, ignore_errors=True)
@@ -69,7 +82,7 @@ def score(pattern: str, output: Path, bundle: Bundle, *, progress: bool = True) 
             if counts.is_file():
                 resumed += 1
             else:
-                table, counted = _scored(chunk, bundle)
+                table, counted = _scored(chunk, bundle, events)
                 if writing:
                     writing.result()
                 part = parts / f"{number:06d}{output.suffix}"
@@ -102,12 +115,11 @@ def _inputs(pattern: str, output: Path) -> list[Path]:
     return found
 
 
-def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle) -> str:
+def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle, events: EventReader | None) -> str:
     """Return what a started run must share with this one for its parts to count."""
     files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in inputs]
-    return json.dumps(
-        {"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]}
-    )
+    about = {"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]}
+    return json.dumps(about | {"events": events.identity if events else None})
 
 
 def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
@@ -190,11 +202,13 @@ def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
             yield Chunk(pa.Table.from_batches([batch]), [], size * rows // opened.metadata.num_rows)
 
 
-def _scored(chunk: Chunk, bundle: Bundle) -> tuple[pa.Table, list[int]]:
+def _scored(chunk: Chunk, bundle: Bundle, events: EventReader | None) -> tuple[pa.Table, list[int]]:
     """Return the chunk's rows with their answers, and how many rows, errors and malformed lines there are."""
-    columns, errors = columns_from_table(chunk.rows, bundle.features.request)
+    asked = [replace(field, required=field.required or field is AT) for field in bundle.features.asked]
+    columns, errors = columns_from_table(chunk.rows, asked)
+    windowed = _windowed(bundle, columns, errors, events) if events else {}
     failed = errors != None  # noqa: E711 - elementwise
-    answers = bundle.predict(columns)
+    answers = bundle.predict(columns, windowed)
     decisions = decide(bundle, answers)
     table = chunk.rows.append_column("value" if decisions is None else "probability", pa.array(answers, mask=failed))
     if decisions is not None:
@@ -202,6 +216,29 @@ def _scored(chunk: Chunk, bundle: Bundle) -> tuple[pa.Table, list[int]]:
     table = table.append_column("model_version", pa.repeat(bundle.version, len(answers)))
     table = table.append_column("error", pa.array(errors, pa.string()))
     return table, [table.num_rows, int(failed.sum()), len(chunk.malformed)]
+
+
+def _windowed(
+    bundle: Bundle, columns: Mapping[str, Column], errors: np.ndarray, events: EventReader
+) -> dict[str, np.ndarray]:
+    """Return the windowed features of rows; what is asked past the end of what is known becomes an error."""
+    features = bundle.features
+    at = np.asarray(columns[AT.name]).astype("datetime64[us]").astype(np.int64)
+    beyond = (errors == None) & (at > events.until)  # noqa: E711 - elementwise
+    limit = np.datetime64(min(events.until, LATEST), "us").astype("datetime64[s]")
+    errors[beyond] = f"at: expected a time up to {limit}Z, as far as events are known"
+    rows = np.flatnonzero(errors == None)  # noqa: E711
+    found = {name: np.full(len(at), np.nan) for name in features.windowed}
+    if len(rows):
+        span = int(at[rows].min()), int(at[rows].max())
+        known = {
+            name: events.read(name, span[0] - max(v.longest for v in features.views if v.events == name), span[1])
+            for name in {view.events for view in features.views}
+        }
+        keys = {part: columns[part][rows] for view in features.views for part in view.entity}
+        for name, values in windowed_values(features.views, features.sources, known, at[rows], keys).items():
+            found[name][rows] = values
+    return found
 
 
 def _write_part(table: pa.Table, malformed: list[str], counted: list[int], part: Path, header: bool) -> None:

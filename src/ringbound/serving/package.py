@@ -67,7 +67,9 @@ def unpack_bento(archive: Path, root: Path) -> Path:
     return folder
 
 
-def serve(archive: Path, root: Path, *, host: str, port: int) -> NoReturn:
+def serve(
+    archive: Path, root: Path, *, host: str, port: int, store: str, clock: str, workers: int, snapshot: Path
+) -> NoReturn:
     """Become BentoML, serving the archive; `WorkspaceError` where the address is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,7 +82,9 @@ def serve(archive: Path, root: Path, *, host: str, port: int) -> NoReturn:
     folder = unpack_bento(archive, root)
     command = [sys.executable, "-m", "bentoml", "serve", str(folder), "--host", host, "--port", str(port)]
     os.chdir(folder)
-    os.execve(sys.executable, command, _environment(root))
+    settings = {"STORE": store, "CLOCK": clock, "WORKERS": str(workers), "SNAPSHOT": str(snapshot)}
+    environment = _environment(root) | {f"RINGBOUND_{name}": value for name, value in settings.items()}
+    os.execve(sys.executable, command, environment)
 
 
 def _environment(root: Path) -> dict[str, str]:

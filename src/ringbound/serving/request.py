@@ -1,14 +1,15 @@
 """Rows asked about online: held to the declared request fields by pydantic, and as feature columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import numpy as np
 import pydantic
 
+from ringbound.errors import InputError
 from ringbound.features.columns import Category, Column
-from ringbound.features.view import Field
+from ringbound.features.request import Field
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,7 +47,30 @@ def columns_from_rows(rows: Sequence[pydantic.BaseModel], fields: Sequence[Field
     return columns
 
 
-def _epoch_us(instant: datetime | None) -> np.datetime64:
-    if instant is None:
-        return np.datetime64("NaT", "us")
-    return np.datetime64((instant - EPOCH) // timedelta(microseconds=1), "us")
+def validated(
+    model: type[pydantic.BaseModel], rows: Sequence[Mapping[str, Any]], what: str
+) -> list[pydantic.BaseModel]:
+    """Return the rows as the model has them; `InputError` names the first that does not fit, as `what` and its number."""
+    found = []
+    for number, row in enumerate(rows):
+        try:
+            found.append(model.model_validate(row))
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{what} {number}: {place}: {first['msg']}; got {first['input']!r}") from None
+    return found
+
+
+def microseconds(time: datetime) -> int:
+    """Return a time with offset in microseconds since 1970."""
+    return (time - EPOCH) // timedelta(microseconds=1)
+
+
+def instant(time: int) -> str:
+    """Return microseconds since 1970 as text, in UTC."""
+    return (EPOCH + timedelta(microseconds=time)).isoformat()
+
+
+def _epoch_us(time: datetime | None) -> np.datetime64:
+    return np.datetime64("NaT", "us") if time is None else np.datetime64(microseconds(time), "us")

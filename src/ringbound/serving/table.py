@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ringbound.errors import InputError
 from ringbound.features.columns import Category, Column
-from ringbound.features.view import Field
+from ringbound.features.request import Field
 
 EXPECTED = {
     "category": "text",

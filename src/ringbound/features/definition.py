@@ -1,0 +1,213 @@
+"""What features are: plain functions of request columns and reference tables, and values of views; named in one place.
+
+A function's parameters name what it needs, so a definition reads as what it is and nothing is wired by hand:
+
+    def block_min(sched_dep, sched_arr):
+        return (sched_arr - sched_dep) / np.timedelta64(1, "m")
+"""
+
+import ast
+import hashlib
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from ringbound.errors import FeatureError
+from ringbound.features.columns import Category, Column, Reference
+from ringbound.features.events import EventSource
+from ringbound.features.request import Field
+from ringbound.features.view import View, Windowed, arguments_of
+
+KERNEL_VERSION = 2
+"""Raise when this package computes another value from the same definition."""
+
+AT = Field(
+    "at", "timestamp", "as of when the question is asked; now, if left out", "2025-06-01T12:00:00+00:00", required=False
+)
+
+
+class FeatureSet:
+    """Request fields and the features made from them, in the order in which a model takes them.
+
+    `derived` are functions of request fields that features may ask for as if they were fields; `numbers` are functions
+    giving float64 (n,); `categories` are functions giving a `Category`, or names of request fields taken as they are;
+    `references` are the names of the reference tables that functions may ask for. `views` add windowed values of the
+    events of `sources`; functions may ask for these values too. Such a set answers as of a time, the request's `at`.
+    """
+
+    def __init__(
+        self,
+        request: Sequence[Field],
+        *,
+        numbers: Sequence[Callable] = (),
+        derived: Sequence[Callable] = (),
+        categories: Sequence[Callable | str] = (),
+        references: Sequence[str] = (),
+        sources: Sequence[EventSource] = (),
+        views: Sequence[View] = (),
+    ):
+        self.request = list(request)
+        self.references = list(references)
+        self.sources = {source.name: source for source in sources}
+        self.views = list(views)
+        self.windowed: dict[str, tuple[View, Windowed]] = {f.name: (v, f) for v in self.views for f in v.features}
+        self.derived = [f.__name__ for f in derived]
+        self.functions = {f.__name__: f for f in (*derived, *numbers, *categories) if not isinstance(f, str)}
+        self.numbers = [*(f.__name__ for f in numbers), *self.windowed]
+        self.categories = [f if isinstance(f, str) else f.__name__ for f in categories]
+        self._inputs = {name: list(inspect.signature(f).parameters) for name, f in self.functions.items()}
+        functions = [f if isinstance(f, str) else f.__name__ for f in (*derived, *numbers, *categories)]
+        self._check([*functions, *(f.name for view in self.views for f in view.features)])
+
+    def _check(self, declared: list[str]) -> None:
+        fields = {field.name: field.kind for field in self.request}
+        available = {*fields, *self.references, *self.derived, *self.windowed}
+        for name, inputs in self._inputs.items():
+            if unknown := set(inputs) - available:
+                raise FeatureError(
+                    f"{name}: takes {sorted(unknown)}; there is {sorted(available)}; correct its parameters"
+                )
+        for name in self.categories:
+            if name not in self.functions and name not in fields:
+                raise FeatureError(f"{name}: expected a function or a request field of {sorted(fields)}")
+        if repeated := sorted({name for name in declared if declared.count(name) > 1}):
+            raise FeatureError(f"features: {repeated} are declared twice")
+        if self.views and "at" in fields:
+            raise FeatureError(
+                "request: `at` is every request's as-of time where there are views; give the field another name"
+            )
+        for view in self.views:
+            self._check_view(view, fields)
+
+    def _check_view(self, view: View, fields: Mapping[str, str]) -> None:
+        if view.events not in self.sources:
+            raise FeatureError(f"view {view.name}: expected events of {sorted(self.sources)}; got {view.events!r}")
+        source = self.sources[view.events]
+        kinds = {field.name: field.kind for field in source.fields}
+        for part in view.entity:
+            if part not in kinds or kinds[part] != fields.get(part) or kinds[part] == "timestamp":
+                raise FeatureError(
+                    f"view {view.name}: entity {part}: expected a category or number that both the request {sorted(fields)} "
+                    f"and {source.name} {sorted(kinds)} have, of one kind"
+                )
+        for track in view.tracks:
+            condition = view.conditions.get(track)
+            for number in [track] if condition is None else arguments_of(condition):
+                if number not in source.scale:
+                    raise FeatureError(
+                        f"view {view.name}: expected a number of {source.name} with a scale, one of {sorted(source.scale)}; "
+                        f"got {number!r}"
+                    )
+
+    @property
+    def asked(self) -> list[Field]:
+        """The fields of a row that asks: the request's and, where there are views, the time."""
+        return [*self.request, AT] if self.views else self.request
+
+    @property
+    def names(self) -> list[str]:
+        """The features in model order: functions, windowed values, categories."""
+        return [*self.numbers, *self.categories]
+
+    def compute(
+        self,
+        columns: Mapping[str, Column],
+        references: Mapping[str, Reference],
+        windowed: Mapping[str, np.ndarray] | None = None,
+    ) -> dict[str, Column]:
+        """Return every feature, (n,) each, from request columns and windowed values of n rows.
+
+        Row i depends on row i alone.
+        """
+        missing = [f.name for f in self.request if f.name not in columns]
+        missing += [name for name in self.windowed if windowed is None or name not in windowed]
+        if missing:
+            raise FeatureError(f"features: missing columns {missing}; got {sorted([*columns, *(windowed or ())])}")
+        inputs: dict[str, Any] = {**columns, **references, **(windowed or {})}
+        for name in self.derived:
+            inputs[name] = self._call(name, inputs)
+        return {name: self._call(name, inputs) if name in self.functions else inputs[name] for name in self.names}
+
+    def _call(self, name: str, inputs: Mapping[str, Any]) -> Column:
+        value = self.functions[name](*[inputs[parameter] for parameter in self._inputs[name]])
+        if isinstance(value, Category) or value.dtype.kind == "M":
+            return value
+        return np.asarray(value, dtype=np.float64)
+
+    def inputs_of(self, name: str) -> list[str]:
+        """Return what a function takes: fields, references, derived columns, windowed values."""
+        return self._inputs[name]
+
+    def meaning(self, name: str) -> dict[str, Any]:
+        """Return all that a feature's value depends on, as plain data; prose, comments and examples are not part of it."""
+        if name in self.windowed:
+            view, feature = self.windowed[name]
+            condition = view.conditions.get(feature.track or "")
+            numbers = [feature.track] if condition is None else arguments_of(condition)
+            source = _source_meaning(self.sources[view.events], {*view.entity, *numbers})
+            return {
+                "entity": list(view.entity),
+                "events": source,
+                "value": [feature.aggregate, feature.track, feature.window],
+                "condition": _code(condition, set()),
+            }
+        if name not in self.functions:
+            fields = {field.name: field for field in self.request}
+            return {"field": _field_meaning(fields[name])} if name in fields else {"reference": name}
+        code = _code(self.functions[name], set())
+        return {"code": code, "takes": {parameter: self.meaning(parameter) for parameter in self._inputs[name]}}
+
+    def hash_of(self, name: str) -> str:
+        """Twelve hex digits that change when the value of one feature could."""
+        return _digest([KERNEL_VERSION, self.meaning(name)])
+
+    @cached_property
+    def hash(self) -> str:
+        """Twelve hex digits that change when a value could: on code, bounds, windows and order, not on prose or comments."""
+        fields = [_field_meaning(field) for field in self.request]
+        sources = [_source_meaning(source, None) for source in self.sources.values()]
+        return _digest([KERNEL_VERSION, fields, sources, [(name, self.meaning(name)) for name in self.names]])
+
+
+def _digest(meaning: Any) -> str:
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _field_meaning(field: Field) -> dict[str, Any]:
+    return {name: value for name, value in asdict(field).items() if name not in ("description", "example")}
+
+
+def _source_meaning(source: EventSource, used: set | None) -> dict[str, Any]:
+    """Return what a source means for the fields `used`, or for all of them."""
+    return {
+        "name": source.name,
+        "fields": [_field_meaning(field) for field in source.fields if used is None or field.name in used],
+        "scale": {name: scale for name, scale in source.scale.items() if used is None or name in used},
+    }
+
+
+def _code(function: Any, seen: set[str]) -> list[str]:
+    """Return the code of a function without prose, and of what it uses from its own package."""
+    if function is None or function.__name__ in seen:
+        return []
+    seen.add(function.__name__)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    definition = tree.body[0]
+    if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
+        definition.body = definition.body[1:]
+    found = [ast.unparse(tree)]  # ast.dump differs between versions of Python
+    package = function.__module__.split(".")[0]
+    for name in sorted(set(function.__code__.co_names)):
+        used = function.__globals__.get(name)
+        if isinstance(used, FunctionType) and used.__module__.split(".")[0] == package:
+            found += _code(used, seen)
+        elif isinstance(used, (str, int, float, tuple)):
+            found.append(f"{name}={used!r}")
+    return found

@@ -1,0 +1,114 @@
+"""What happens and when it is known: the sources of events that views look back on, and their events as columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ringbound.errors import FeatureError
+from ringbound.features import asof
+from ringbound.features.columns import Category, Column
+from ringbound.features.request import Field
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """A kind of event: its fields, and the scale at which each of its numbers is kept as a whole number.
+
+    `id` and `time` name the columns of a table that say which event it is and when it happened. In such a table, and in
+    the log, every event has `available_at` too: when it could be known and had been ingested, whichever was later.
+    `scale` gives units to 1 for numbers that views aggregate: 100 keeps two decimals. The declared bounds (`ge`, `le`)
+    times the scale must stay below 2**41, so that sums are exact; other numbers, such as a flight's, only name entities.
+    """
+
+    name: str
+    fields: Sequence[Field]
+    scale: Mapping[str, int] = field(default_factory=dict)
+    id: str = "id"
+    time: str = "time"
+
+    def __post_init__(self):
+        by_name = {f.name: f for f in self.fields}
+        if wrong := [f.name for f in self.fields if f.kind == "timestamp" or f.name in ("id", "time", "available_at")]:
+            raise FeatureError(
+                f"{self.name}: expected categories or numbers, none called id, time or available_at; got {wrong}"
+            )
+        for name, scale in self.scale.items():
+            found = by_name.get(name)
+            if found is None or found.kind != "number" or found.ge is None or found.le is None:
+                raise FeatureError(
+                    f"{self.name}: scale of {name}: expected a number with bounds ge and le among {sorted(by_name)}"
+                )
+            if max(abs(found.ge), abs(found.le)) * scale >= asof.LIMIT:
+                raise FeatureError(
+                    f"{self.name}: {name}: bounds times scale {scale} must stay below {asof.LIMIT}; lower the scale"
+                )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a table of these events has."""
+        return list(dict.fromkeys([self.id, self.time, "available_at", *(f.name for f in self.fields)]))
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of one source, ordered by (available_at, id), as columns of n rows.
+
+    `available_at` is int64 microseconds since 1970; `ids` are texts; `fields` are float64 or `Category`.
+    """
+
+    available_at: np.ndarray
+    ids: np.ndarray
+    fields: Mapping[str, Column]
+
+    @classmethod
+    def ordered(cls, available_at: np.ndarray, ids: np.ndarray, fields: Mapping[str, Column]) -> "Events":
+        """Return the events in order; sorts only what is not sorted yet."""
+        rising = available_at[1:] > available_at[:-1]
+        ties = np.flatnonzero(~rising)
+        if (available_at[ties + 1] == available_at[ties]).all() and np.all(ids[ties + 1] >= ids[ties]):
+            return cls(available_at, ids, fields)
+        order = np.lexsort((ids.astype(str), available_at))
+        return cls(available_at, ids, fields)[order]
+
+    @classmethod
+    def joined(cls, some: "Events", others: "Events") -> "Events":
+        """Return the events of both, in order."""
+        fields: dict[str, Column] = {}
+        for name, column in some.fields.items():
+            more = others.fields[name]
+            if isinstance(column, Category) and isinstance(more, Category):
+                places = {text: place for place, text in enumerate(dict.fromkeys([*column.values, *more.values]))}
+                fields[name] = Category(np.concatenate([column.index(places), more.index(places)]), list(places))
+            else:
+                fields[name] = np.concatenate([np.asarray(column), np.asarray(more)])
+        times = np.concatenate([some.available_at, others.available_at])
+        return cls.ordered(times, np.concatenate([some.ids, others.ids]), fields)
+
+    def __len__(self) -> int:
+        return len(self.available_at)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "Events":
+        """Return some of the events, in the order asked for."""
+        taken = {name: column[rows] for name, column in self.fields.items()}
+        return Events(self.available_at[rows], self.ids[rows], taken)
+
+    def between(self, after: int, until: int) -> "Events":
+        """Return the events that became available in (after, until]."""
+        first, end = np.searchsorted(self.available_at, [after, until], "right")
+        return self[slice(int(first), int(end))]
+
+
+class EventReader(Protocol):
+    """Where events can be read from, a stretch of time at once.
+
+    What became available after `until` is not known there; another `identity` says that other events may be.
+    """
+
+    until: int
+    identity: str
+
+    def read(self, name: str, after: int, until: int) -> Events:
+        """Return a source's events that became available in (after, until], in order."""
+        ...

@@ -1,0 +1,180 @@
+"""Features kept up with a store: restored from a snapshot and the log's tail, refreshed before every answer."""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ringbound.errors import InputError
+from ringbound.features.asof import LATEST
+from ringbound.features.columns import Category, Column
+from ringbound.features.definition import FeatureSet
+from ringbound.features.events import Events, EventSource
+from ringbound.features.online import RETAINED, OnlineFeatures
+from ringbound.store import Clock, Store, wall_clock
+
+SNAPSHOT_EVERY = 100_000
+"""Events after which a new snapshot is worth its writing."""
+
+
+class LiveFeatures:
+    """Windowed features as of now, by a store's log.
+
+    `clock` gives the present where a question names none; the wall clock refuses questions about the future, whose
+    events are still to come. With a `snapshot` file, starting again reads only what the log has had since.
+    """
+
+    def __init__(
+        self,
+        features: FeatureSet,
+        store: Store,
+        *,
+        clock: Clock = wall_clock,
+        snapshot: Path | None = None,
+        retained: int = RETAINED,
+    ):
+        self.features = features
+        self.store = store
+        self.clock = clock
+        self.snapshot = snapshot
+        self.online = OnlineFeatures(features, retained)
+        self._saved = self._restore()
+
+    @property
+    def newest(self) -> int | None:
+        """The newest `available_at` of all sources."""
+        return max((time for time in self.online.newest.values() if time is not None), default=None)
+
+    def present(self) -> int:
+        """Return the present, in microseconds since 1970."""
+        return self.clock(self.newest)
+
+    def refresh(self) -> None:
+        """Take in what the log has got since the last time."""
+        while rows := self.store.tail(self.online.position):
+            self.online.apply(rows, self.clock(max(row[3] for row in rows)))
+        if self.online.position - self._saved > SNAPSHOT_EVERY:
+            self.online.forget()
+            self._saved = self.save()
+
+    def values(
+        self, rows: Sequence[Mapping[str, Any]], ats: Sequence[int | None]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return every windowed feature, (n,) float64 each, of n rows with the fields that entities name, and their times.
+
+        `ats` are the times asked about, None for the present. `InputError` where one can not be answered rightly.
+        """
+        self.refresh()
+        present = self.present()
+        times = [present if at is None else at for at in ats]
+        if self.clock is wall_clock and max(times) > present:
+            raise InputError("at: expected a time up to now; got one to come; leave it out to ask as of now")
+        if len(rows) == 1:
+            found = self.online.values(times[0], rows[0])[None, :]
+        else:
+            found = np.array([self.online.values(at, row) for at, row in zip(times, rows, strict=True)])
+        return dict(zip(self.features.windowed, found.T, strict=True)), np.array(times, np.int64)
+
+    def _restore(self) -> int:
+        """Load what matters from the snapshot and the log; return the position that is saved."""
+        end, newest = self.store.newest()
+        present = self.clock(newest)
+        kept = self._read_snapshot()
+        events, saved = kept if kept and kept[1] <= end else ({}, 0)
+        tail = list(self._tail(saved, end)) if saved else []
+        for name, source in self.features.sources.items():
+            after = self.online.needs(name, present)
+            if saved:
+                more = from_log(source, [row for row in tail if row[1] == name and row[3] > after])
+                events[name] = Events.joined(events[name].between(after, LATEST), more)
+            else:
+                events[name] = from_log(source, self.store.since(name, after, LATEST, end))
+        self.online.load(events, end, present)
+        return saved if end - saved < SNAPSHOT_EVERY else self.save(events)
+
+    def _tail(self, after: int, until: int) -> Iterable[Any]:
+        while rows := self.store.tail(after):
+            yield from (row for row in rows if row[0] <= until)
+            after = rows[-1][0]
+
+    def save(self, events: Mapping[str, Events] | None = None) -> int:
+        """Write the snapshot and return its position."""
+        position = self.online.position
+        if self.snapshot is None:
+            return position
+        if events is None:
+            present = self.present()
+            events = {
+                name: from_log(source, self.store.since(name, self.online.needs(name, present), LATEST, position))
+                for name, source in self.features.sources.items()
+            }
+        arrays: dict[str, np.ndarray] = {"about": np.array([self.store.log, self.features.hash, str(position)])}
+        for name, happened in events.items():
+            arrays |= {f"{name}/available_at": happened.available_at, f"{name}/ids": happened.ids.astype(str)}
+            for field, column in happened.fields.items():
+                if isinstance(column, Category):
+                    arrays[f"{name}/{field}/values"] = np.array([*column.values, ""])
+                    column = column.codes
+                arrays[f"{name}/{field}"] = column
+        self.snapshot.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.snapshot.with_name(f"{self.snapshot.name}.{os.getpid()}")
+        with unfinished.open("wb") as out:
+            np.savez(out, **arrays)  # type: ignore[arg-type]
+        unfinished.replace(self.snapshot)
+        return position
+
+    def _read_snapshot(self) -> tuple[dict[str, Events], int] | None:
+        """Return the snapshot's events and position, if there is one of this log and these features."""
+        if self.snapshot is None or not self.snapshot.is_file():
+            return None
+        try:
+            with np.load(self.snapshot, allow_pickle=False) as arrays:
+                log, definition, position = arrays["about"].tolist()
+                if (log, definition) != (self.store.log, self.features.hash):
+                    return None
+                return {n: _from_snapshot(s, arrays) for n, s in self.features.sources.items()}, int(position)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None  # it only saves time: the log has everything
+
+
+class LoggedEvents:
+    """The events of `sources` in a store's log, read a stretch of time at once."""
+
+    def __init__(self, store: Store, sources: Mapping[str, EventSource]):
+        self.store = store
+        self.sources = sources
+        self.until = wall_clock(None)
+        self.identity = store.log
+
+    def read(self, name: str, after: int, until: int) -> Events:
+        """Return a source's events that became available in (after, until], in order."""
+        return from_log(self.sources[name], self.store.since(name, after, until))
+
+
+def from_log(source: EventSource, rows: Sequence[Any]) -> Events:
+    """Return rows of the log, in order, as events; what a source's fields do not name is left out."""
+    payloads = [json.loads(row[4]) for row in rows]
+    fields: dict[str, Column] = {}
+    for field in source.fields:
+        values = [payload.get(field.name) for payload in payloads]
+        if field.kind == "category":
+            texts = Category.of(values)
+            places = {text: place for place, text in enumerate(dict.fromkeys(texts.values))}
+            fields[field.name] = Category(np.where(texts.codes < 0, -1, texts.index(places)), list(places))
+        else:
+            fields[field.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    times = np.array([row[3] for row in rows], dtype=np.int64)
+    return Events.ordered(times, np.array([row[2] for row in rows], dtype=object), fields)
+
+
+def _from_snapshot(source: EventSource, arrays: Mapping[str, np.ndarray]) -> Events:
+    fields: dict[str, Column] = {}
+    for field in source.fields:
+        column = arrays[f"{source.name}/{field.name}"]
+        values = f"{source.name}/{field.name}/values"
+        fields[field.name] = Category(column, arrays[values].tolist()) if values in arrays else column
+    return Events(arrays[f"{source.name}/available_at"], arrays[f"{source.name}/ids"].astype(object), fields)

@@ -1,0 +1,269 @@
+"""The online side of features: each entity's events in memory, kept up with the log, asked one row at a time.
+
+The log is the truth, this a view of it: it can be thrown away and made again. It forgets what no question may ask
+about any more, and refuses questions that would need it.
+"""
+
+import json
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ringbound.errors import InputError
+from ringbound.features import asof
+from ringbound.features.definition import FeatureSet
+from ringbound.features.events import Events, EventSource
+from ringbound.features.join import entity_codes, numbers_of
+from ringbound.features.view import View, arguments_of
+
+RETAINED = 24 * 60 * asof.MINUTE
+"""How old a question may be: by so much more than the longest window the memory reaches back."""
+SMALL = 64
+"""Events of one entity up to which nothing is forgotten: tidying up would cost more than it frees."""
+
+
+@dataclass
+class Entity:
+    """What is remembered of one entity: its run of events, their ids, and the size at which to forget next."""
+
+    run: asof.Run
+    ids: list[str]
+    limit: int = SMALL
+
+
+@dataclass
+class Memory:
+    """One view's entities, and the view as it is asked: windows, and for each feature its aggregate and window."""
+
+    view: View
+    windows: list[int]
+    program: list[tuple[Callable[..., tuple], str | None, int, int]]
+    nothing: tuple[list[int], list[int]]
+    entities: dict[Any, Entity] = field(default_factory=dict)
+
+
+class OnlineFeatures:
+    """The windowed features of a set, online. `apply` takes events in from the log, `values` answers.
+
+    `position` is the log's position up to which events are taken in, `newest` each source's newest `available_at`,
+    `oldest` the earliest time that can be asked about; all times are int64 microseconds since 1970.
+    """
+
+    def __init__(self, features: FeatureSet, retained: int = RETAINED):
+        self.features = features
+        self.retained = retained
+        self.position = 0
+        self.oldest = asof.MISSING
+        self.newest: dict[str, int | None] = dict.fromkeys(features.sources)
+        self.memories = [_memory(view, features.sources[view.events]) for view in features.views]
+        self._of_source = {name: [m for m in self.memories if m.view.events == name] for name in features.sources}
+        self._tracks = {name: _tracks(source, self._of_source[name]) for name, source in features.sources.items()}
+
+    def needs(self, source: str, present: int) -> int:
+        """Return the time after which events of a source matter to questions that may be asked at `present`."""
+        longest = max((memory.view.longest for memory in self._of_source[source]), default=0)
+        return present - self.retained - longest
+
+    def load(self, events: Mapping[str, Events], position: int, present: int) -> None:
+        """Take the events of every source, in order, as all that matters up to `position`."""
+        self.position = position
+        self.oldest = present - self.retained
+        for name, happened in events.items():
+            self.newest[name] = int(happened.available_at[-1]) if len(happened) else None
+            for memory in self._of_source[name]:
+                memory.entities = _entities(memory.view, self.features.sources[name], happened)
+
+    def apply(self, rows: Iterable[Any], present: int) -> int:
+        """Take in events as the log has them (seq, source, id, available_at, payload) and return how many there were."""
+        count = 0
+        for seq, source, name, available_at, payload in rows:
+            count += 1
+            self.position = seq
+            if source in self._of_source:
+                self.add(source, name, available_at, json.loads(payload))
+        self.oldest = max(self.oldest, present - self.retained)
+        return count
+
+    def add(self, source: str, name: str, available_at: int, fields: Mapping[str, Any]) -> None:
+        """Take in one event, of id `name`."""
+        newest = self.newest[source]
+        self.newest[source] = available_at if newest is None or available_at > newest else newest
+        numbers = {track: number(fields) for track, number in self._tracks[source].items()}
+        for memory in self._of_source[source]:
+            key = _key(memory.view, fields)
+            if key is None:
+                continue
+            entity = memory.entities.get(key)
+            if entity is None:
+                entity = memory.entities[key] = Entity(_run([], {track: [] for track in memory.view.tracks}), [])
+            times, ids = entity.run.times, entity.ids
+            if available_at > times[-1] or (available_at == times[-1] and name > ids[-1]):
+                _append(entity.run, available_at, numbers)
+                ids.append(name)
+            else:
+                _insert(entity, available_at, name, numbers)
+            if len(times) > entity.limit:
+                _forget(entity, self.oldest - memory.view.longest)
+
+    def values(self, at: int, row: Mapping[str, Any]) -> np.ndarray:
+        """Return every windowed feature as of `at`, (features,) float64, of a row with the fields that entities name."""
+        if at < self.oldest:
+            raise InputError(
+                f"at: expected {_text(self.oldest)} or later, as far as events are remembered; got {_text(at)}; "
+                "ask offline: ringbound score"
+            )
+        numerators: list[int] = []
+        denominators: list[int] = []
+        for memory in self.memories:
+            key = _key(memory.view, row)
+            entity = None if key is None else memory.entities.get(key)
+            if entity is None:
+                numerators += memory.nothing[0]
+                denominators += memory.nothing[1]
+                continue
+            run = entity.run
+            times, tracks = run.times, run.tracks
+            hi = bisect_right(times, at) - 1
+            lows = [bisect_right(times, at - window, 0, hi + 1) - 1 for window in memory.windows]
+            for aggregate, track, window, scale in memory.program:
+                numerator, denominator = aggregate(
+                    run, None if track is None else tracks[track], lows[window], hi, at, scale
+                )
+                numerators.append(numerator)
+                denominators.append(denominator)
+        return asof.ratio(np.array(numerators, np.int64), np.array(denominators, np.int64))
+
+    def forget(self) -> None:
+        """Drop entities of which nothing is left to ask."""
+        for memory in self.memories:
+            horizon = self.oldest - memory.view.longest
+            memory.entities = {k: e for k, e in memory.entities.items() if e.run.times[-1] > horizon}
+
+
+def _memory(view: View, source: EventSource) -> Memory:
+    windows = list(dict.fromkeys(feature.window for feature in view.features))
+    program = [
+        (
+            asof.AGGREGATES[feature.aggregate],
+            feature.track,
+            windows.index(feature.window),
+            source.scale.get(feature.track or "", 1) if feature.track not in view.conditions else 1,
+        )
+        for feature in view.features
+    ]
+    counts = [int(feature.aggregate == "count") for feature in view.features]
+    return Memory(view, windows, program, ([0] * len(program), counts))
+
+
+def _tracks(source: EventSource, memories: Sequence[Memory]) -> dict[str, Callable[[Mapping[str, Any]], int]]:
+    """Return, for each track that views of a source need, the function that takes it from an event's fields."""
+    found: dict[str, Callable[[Mapping[str, Any]], int]] = {}
+    for memory in memories:
+        for track in memory.view.tracks:
+            condition = memory.view.conditions.get(track)
+            if condition is None:
+                found[track] = _fixed(track, source.scale[track])
+            else:
+                found[track] = _held(condition, arguments_of(condition))
+    return found
+
+
+def _fixed(track: str, scale: int) -> Callable[[Mapping[str, Any]], int]:
+    def number(fields: Mapping[str, Any]) -> int:
+        value = fields.get(track)
+        return asof.MISSING if value is None else round(float(value) * scale)
+
+    return number
+
+
+def _held(condition: Callable, names: Sequence[str]) -> Callable[[Mapping[str, Any]], int]:
+    def number(fields: Mapping[str, Any]) -> int:
+        values = [fields.get(name) for name in names]
+        return asof.MISSING if None in values else int(condition(*map(float, values)))  # type: ignore[arg-type]
+
+    return number
+
+
+def _key(view: View, fields: Mapping[str, Any]) -> Any:
+    """Return an entity's key, None where a part of it is missing."""
+    if len(view.entity) == 1:
+        return fields.get(view.entity[0])
+    key = tuple([fields.get(part) for part in view.entity])
+    return None if None in key else key
+
+
+def _run(times: asof.Sequence64, numbers: Mapping[str, asof.Sequence64]) -> asof.Run:
+    """Return the run of an entity's events, which are in order, as sequences that grow."""
+    run = asof.Run.of(np.array(times, np.int64), {n: np.array(column, np.int64) for n, column in numbers.items()})
+    grow = lambda values: array("q", values.tobytes())  # noqa: E731
+    return asof.Run(grow(run.times), {n: asof.Track(*map(grow, vars(t).values())) for n, t in run.tracks.items()})
+
+
+def _append(run: asof.Run, time: int, numbers: Mapping[str, int]) -> None:
+    """Add the event that comes last."""
+    run.times.append(time)
+    for name, track in run.tracks.items():
+        number = numbers[name]
+        known = number != asof.MISSING
+        track.values.append(number)
+        track.sums.append(track.sums[-1] + number if known else track.sums[-1])
+        track.known.append(track.known[-1] + known)
+        track.latest.append(len(track.latest) if known else track.latest[-1])
+
+
+def _insert(entity: Entity, time: int, name: str, numbers: Mapping[str, int]) -> None:
+    """Put an event where it belongs among others that are available as late or later."""
+    times = list(entity.run.times[1:])
+    place = bisect_right(times, time)
+    while place and times[place - 1] == time and entity.ids[place - 1] > name:
+        place -= 1
+    times.insert(place, time)
+    entity.ids.insert(place, name)
+    columns = {track: list(column.values[1:]) for track, column in entity.run.tracks.items()}
+    for track, column in columns.items():
+        column.insert(place, numbers[track])
+    entity.run = _run(times, columns)
+
+
+def _forget(entity: Entity, horizon: int) -> None:
+    """Drop the events up to `horizon`, and set when to try again."""
+    run = entity.run
+    old = bisect_right(run.times, horizon)
+    if old > 1:
+        entity.run = _run(run.times[old:], {name: track.values[old:] for name, track in run.tracks.items()})
+        del entity.ids[: old - 1]
+    entity.limit = max(SMALL, 2 * len(entity.run.times))
+
+
+def _entities(view: View, source: EventSource, events: Events) -> dict[Any, Entity]:
+    """Return the entities of a view that have events, which are in order."""
+    columns = [events.fields[part] for part in view.entity]
+    codes, _ = entity_codes(columns, [column[:0] for column in columns])
+    order = np.argsort(codes, kind="stable")
+    order = order[np.searchsorted(codes[order], 0) :]
+    if not len(order):
+        return {}
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    parts = np.split(order, starts[1:])
+    tracks = {track: numbers_of(track, view, source, events) for track in view.tracks}
+    keys = list(zip(*(_plain(column, order[starts]) for column in columns), strict=True))
+    return {
+        key[0] if len(key) == 1 else key: Entity(
+            _run(events.available_at[rows], {track: numbers[rows] for track, numbers in tracks.items()}),
+            events.ids[rows].tolist(),
+            limit=max(SMALL, 2 * len(rows)),
+        )
+        for key, rows in zip(keys, parts, strict=True)
+    }
+
+
+def _plain(column: Any, rows: np.ndarray) -> list[Any]:
+    return column[rows].texts().tolist() if hasattr(column, "texts") else column[rows].tolist()
+
+
+def _text(time: int) -> str:
+    return f"{np.datetime64(time, 'us').astype('datetime64[s]')}Z"

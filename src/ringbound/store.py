@@ -1,0 +1,239 @@
+"""The operational store: the log of events and the predictions made, in SQLite (one host) or PostgreSQL (several).
+
+The log is the truth and only grows. Writers take turns, so events become visible in order of `seq`, and who has read up to
+a `seq` has missed nothing before it. An event is identified by its source and id: sent again, it is not counted again.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ringbound.errors import StoreError, one_line
+
+METADATA = sa.MetaData()
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows only in a column of this name
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("available_at", sa.BigInteger, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.UniqueConstraint("source", "id"),
+    sa.Index("events_known", "source", "available_at"),
+    sqlite_autoincrement=True,
+)
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("features", sa.Text, nullable=False),
+    sa.Column("answer", sa.Float(53), nullable=False),
+    sa.Column("row", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
+LOCK = 7_260_127_311
+"""The advisory lock under which writers take turns in PostgreSQL."""
+
+Clock = Callable[[int | None], int]
+"""Gives the present in microseconds since 1970, told the newest `available_at` in the log (None: it is empty)."""
+
+
+def wall_clock(newest: int | None) -> int:
+    """Now."""
+    return time.time_ns() // 1000
+
+
+def event_clock(newest: int | None) -> int:
+    """The time at which the log stands: for replays of history."""
+    return newest or 0
+
+
+CLOCKS: dict[str, Clock] = {"wall": wall_clock, "event": event_clock}
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event as it is sent: times in microseconds since 1970, `fields` as JSON types.
+
+    `known_at` says when it could be known, where that was later than when it happened.
+    """
+
+    id: str
+    time: int
+    fields: Mapping[str, Any]
+    known_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of a batch: events new to the log, events it had, and ids of those it had with other content."""
+
+    accepted: int
+    duplicates: int
+    conflicting: list[str]
+
+
+LOGGED = sa.select(EVENTS.c.seq, EVENTS.c.source, EVENTS.c.id, EVENTS.c.available_at, EVENTS.c.payload)
+TAIL = LOGGED.where(EVENTS.c.seq > sa.bindparam("after")).order_by(EVENTS.c.seq).limit(sa.bindparam("most"))
+SINCE = (
+    LOGGED.where(EVENTS.c.source == sa.bindparam("source"))
+    .where(EVENTS.c.available_at > sa.bindparam("after"))
+    .where(EVENTS.c.available_at <= sa.bindparam("until"))
+    .where(EVENTS.c.seq <= sa.bindparam("position"))
+    .order_by(EVENTS.c.available_at, EVENTS.c.id)
+)
+
+
+class Store:
+    """A store at a SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; made ready on first use."""
+
+    def __init__(self, url: str):
+        try:
+            self.engine = sa.create_engine(url, pool_pre_ping=True)
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            raise StoreError(
+                f"store: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; {one_line(error, 200)}"
+            ) from error
+        self.lite = self.engine.dialect.name == "sqlite"
+        if self.lite:
+            sa.event.listen(self.engine, "connect", _open_sqlite)
+        insert = sqlite.insert if self.lite else postgresql.insert
+        self._append = insert(EVENTS).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+        self._reading: sa.Connection | None = None
+        with self._writing() as connection:
+            METADATA.create_all(connection)
+            if connection.scalar(sa.select(ABOUT.c.log)) is None:
+                connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
+            self.log: str = connection.scalar(sa.select(ABOUT.c.log)) or ""
+
+    def append(self, source: str, events: Sequence[Event], clock: Clock = wall_clock) -> Appended:
+        """Add a batch to the log, durably and as a whole, each event stamped with when it is available.
+
+        That is when it could be known or the present, whichever is later. An event of a known id is left as it is.
+        """
+        with self._writing() as connection:
+            newest = connection.scalar(sa.select(sa.func.max(EVENTS.c.available_at))) if clock is event_clock else None
+            present = clock(newest)
+            rows = [
+                {
+                    "source": source,
+                    "id": event.id,
+                    "time": event.time,
+                    "available_at": max(event.time, event.known_at or event.time, present),
+                    "payload": json.dumps(event.fields, sort_keys=True, ensure_ascii=False),
+                }
+                for event in events
+            ]
+            rows.sort(key=lambda row: (row["available_at"], row["id"]))
+            accepted = connection.execute(self._append, rows).rowcount if rows else 0
+            conflicting = _conflicting(connection, rows) if accepted < len(rows) else []
+        return Appended(accepted, len(rows) - accepted, conflicting)
+
+    def tail(self, after: int, most: int = 10_000) -> list[Any]:
+        """Return up to `most` events after position `after`, in order of `seq`: seq, source, id, available_at, payload."""
+        if self._reading is not None and not self._grown(after):
+            return []
+        return list(self._read(TAIL, {"after": after, "most": most}))
+
+    def since(self, source: str, after: int, until: int, position: int | None = None) -> list[Any]:
+        """Return a source's events that became available in (after, until], of those up to `position`, in order."""
+        return list(
+            self._read(
+                SINCE,
+                {"source": source, "after": after, "until": until, "position": 2**62 if position is None else position},
+            )
+        )
+
+    def newest(self) -> tuple[int, int | None]:
+        """Return the log's position and its newest `available_at`."""
+        (found,) = self._read(sa.select(sa.func.max(EVENTS.c.seq), sa.func.max(EVENTS.c.available_at)), {})
+        return found[0] or 0, found[1]
+
+    def record(self, predictions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep predictions with the vectors they were made from."""
+        with self._writing(durable=False) as connection:
+            connection.execute(PREDICTIONS.insert(), list(predictions))
+
+    def predictions(self, newest: int) -> list[Any]:
+        """Return the `newest` predictions, the latest first."""
+        chosen = (
+            sa.select(PREDICTIONS).order_by(PREDICTIONS.c.made_at.desc(), PREDICTIONS.c.prediction_id).limit(newest)
+        )
+        return list(self._read(chosen, {}))
+
+    def _grown(self, after: int) -> bool:
+        """Ask the driver itself whether the log goes on: every answer begins with this, and nearly always it does not."""
+        assert self._reading is not None
+        try:
+            cursor = self._reading.connection.driver_connection.cursor()  # type: ignore[union-attr]
+            try:
+                return cursor.execute(f"SELECT 1 FROM events WHERE seq > {after:d} LIMIT 1").fetchone() is not None
+            finally:
+                cursor.close()
+        except self.engine.dialect.loaded_dbapi.Error:
+            return True  # reading on will open the connection anew, or say what is wrong
+
+    def _read(self, statement: sa.Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Read on one connection that is kept, and opened anew once if it was lost."""
+        for last in (False, True):
+            try:
+                if self._reading is None:
+                    self._reading = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                return self._reading.execute(statement, values).fetchall()
+            except sa.exc.DBAPIError as error:
+                lost, self._reading = self._reading, None
+                if lost is not None:
+                    lost.invalidate()
+                    lost.close()
+                if last:
+                    raise StoreError(
+                        f"store: can not be read: {one_line(error.orig or error, 200)}; try again"
+                    ) from error
+        raise AssertionError
+
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction in which no other writer is; `durable` survives a loss of power, not only of the process."""
+        try:
+            with self.engine.connect() as connection:
+                if self.lite:
+                    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                elif durable:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+                else:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+                connection.commit()
+        except sa.exc.DBAPIError as error:
+            raise StoreError(f"store: can not be written: {one_line(error.orig or error, 200)}; try again") from error
+
+
+def _open_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where this module says so
+    for setting in ("busy_timeout=10000", "journal_mode=WAL"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _conflicting(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of rows that the log has with other content."""
+    chosen = sa.select(EVENTS.c.id, EVENTS.c.time, EVENTS.c.payload).where(
+        EVENTS.c.source == rows[0]["source"], EVENTS.c.id.in_([row["id"] for row in rows])
+    )
+    kept = {row.id: (row.time, row.payload) for row in connection.execute(chosen)}
+    return sorted({row["id"] for row in rows if kept[row["id"]] != (row["time"], row["payload"])})
