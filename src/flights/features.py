@@ -84,7 +84,7 @@ def holiday_gap_d(local_dep, holidays):
     since, until = day - known[after - 1], day - known[after]
     return np.where(since <= -until, since, until)
 
-# %% ../../notebooks/features.ipynb #51ac55dc
+
 def seats(tailnum, planes):
     """Seats of the aircraft."""
     return planes.lookup(tailnum, "seats")
@@ -174,7 +174,7 @@ QUEUES = [
     ),
 ]
 
-# %% ../../notebooks/features.ipynb #4cc51624
+# %% ../../notebooks/features.ipynb #c77093d7
 PLACES = [
     view(
         "dest",
@@ -201,8 +201,6 @@ NUMBERS = [
         late_rate=("rate", arr_late, "28d"),
     )
 ]
-
-# %% ../../notebooks/features.ipynb #5a30c18b
 AIRCRAFT = [
     view(
         "aircraft",
@@ -266,7 +264,7 @@ def split_by_month(day, *, valid_months: int, test_months: int):
     names = ["train"] * (len(months) - held_out) + ["valid"] * valid_months + ["test"] * test_months
     return month.map(dict(zip(months, names, strict=True)))
 
-# %% ../../notebooks/features.ipynb #be25d522
+
 def local_day(sched_dep):
     """Return the day of departure in New York as text."""
     return sched_dep.dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")
