@@ -200,6 +200,12 @@ def digests(folder: Path) -> dict[str, str]:
     return {f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
+def family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+    return [pid, *(found for child in children for found in family(int(child)))]
+
+
 class Service:
     """The packaged service, served as `make serve` does, on a port of its own."""
 
@@ -230,9 +236,15 @@ class Service:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
-    def stop(self, how: int = signal.SIGTERM) -> None:
-        """Stop every process of it."""
-        os.killpg(self._process.pid, how)
+    def stop(self) -> None:
+        """Stop it, as an operator does."""
+        os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait(30)
+
+    def kill(self) -> None:
+        """Kill every process of it, workers first; they have groups of their own."""
+        for pid in reversed(family(self._process.pid)):
+            os.kill(pid, signal.SIGKILL)
         self._process.wait(30)
 
 
@@ -356,11 +368,13 @@ def test_a_worker_killed_amid_ten_thousand_events_loses_and_repeats_none(clone, 
     options = ("--clock", "event", "--store", f"sqlite:///{tmp_path}/store.db")
     running = [Service(clone, *options)]
 
+    def kill_and_start() -> None:
+        running[-1].kill()
+        running.append(Service(clone, *options, port=running[0].port))
+
     def kill_now_and_then(start):
-        if start in (3000, 7000):  # with a batch on its way
-            threading.Timer(0.002, running[-1].stop, [signal.SIGKILL]).start()
-            time.sleep(0.004)
-            threading.Thread(target=lambda: running.append(Service(clone, *options, port=running[0].port))).start()
+        if start in (3000, 7000):  # while batches are on their way
+            threading.Thread(target=kill_and_start).start()
 
     try:
         send_all(lambda: running[-1], 10_000, kill_now_and_then)

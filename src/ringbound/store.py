@@ -29,7 +29,7 @@ EVENTS = sa.Table(
     sa.Column("available_at", sa.BigInteger, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),
     sa.UniqueConstraint("source", "id"),
-    sa.Index("events_known", "source", "available_at"),
+    sa.Index("events_known", "available_at"),
     sqlite_autoincrement=True,
 )
 PREDICTIONS = sa.Table(

@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -64,3 +65,14 @@ def test_entities_that_are_gone_take_no_memory():
     online.apply([row(100, 1000)], present=1000 * MINUTE)
     online.forget()
     assert list(online.memories[0].entities) == ["ann"]
+
+
+def test_many_events_known_at_once_in_any_order_take_no_longer_each():
+    """A source that was down delivers a day at once; nobody waits for each event to find its place."""
+    online = OnlineFeatures(FEATURES)
+    names = np.random.default_rng(1).permutation(50_000)
+    started = time.perf_counter()
+    online.apply([(int(n), "sales", f"{n:09}", 0, '{"who": "ann", "paid": 1}') for n in names], present=0)
+    assert online.values(0, ANN).tolist() == [50_000, 50_000, 1]
+    assert online.memories[0].entities["ann"].ids == sorted(f"{n:09}" for n in names)
+    assert time.perf_counter() - started < 20

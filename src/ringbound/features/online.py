@@ -28,11 +28,15 @@ SMALL = 64
 
 @dataclass
 class Entity:
-    """What is remembered of one entity: its run of events, their ids, and the size at which to forget next."""
+    """What is remembered of one entity: its run of events, their ids, and the size at which to forget next.
+
+    `waiting` are events (time, id, numbers) that belong among the others: they are put in order together, when asked for.
+    """
 
     run: asof.Run
     ids: list[str]
     limit: int = SMALL
+    waiting: list[tuple[int, str, Mapping[str, int]]] = field(default_factory=list)
 
 
 @dataclass
@@ -105,8 +109,9 @@ class OnlineFeatures:
                 _append(entity.run, available_at, numbers)
                 ids.append(name)
             else:
-                _insert(entity, available_at, name, numbers)
-            if len(times) > entity.limit:
+                entity.waiting.append((available_at, name, numbers))
+            if len(times) + len(entity.waiting) > entity.limit:
+                _put_in_order(entity)
                 _forget(entity, self.oldest - memory.view.longest)
 
     def values(self, at: int, row: Mapping[str, Any]) -> np.ndarray:
@@ -125,6 +130,8 @@ class OnlineFeatures:
                 numerators += memory.nothing[0]
                 denominators += memory.nothing[1]
                 continue
+            if entity.waiting:
+                _put_in_order(entity)
             run = entity.run
             times, tracks = run.times, run.tracks
             hi = bisect_right(times, at) - 1
@@ -215,18 +222,18 @@ def _append(run: asof.Run, time: int, numbers: Mapping[str, int]) -> None:
         track.latest.append(len(track.latest) if known else track.latest[-1])
 
 
-def _insert(entity: Entity, time: int, name: str, numbers: Mapping[str, int]) -> None:
-    """Put an event where it belongs among others that are available as late or later."""
-    times = list(entity.run.times[1:])
-    place = bisect_right(times, time)
-    while place and times[place - 1] == time and entity.ids[place - 1] > name:
-        place -= 1
-    times.insert(place, time)
-    entity.ids.insert(place, name)
-    columns = {track: list(column.values[1:]) for track, column in entity.run.tracks.items()}
-    for track, column in columns.items():
-        column.insert(place, numbers[track])
-    entity.run = _run(times, columns)
+def _put_in_order(entity: Entity) -> None:
+    """Put the waiting events where they belong among the others."""
+    if not entity.waiting:
+        return
+    tracks = list(entity.run.tracks)
+    columns = [track.values[1:] for track in entity.run.tracks.values()]
+    events = list(zip(entity.run.times[1:], entity.ids, *columns, strict=True))
+    events += [(time, name, *(numbers[track] for track in tracks)) for time, name, numbers in entity.waiting]
+    events.sort(key=lambda event: event[:2])
+    times, entity.ids, *ordered = map(list, zip(*events, strict=True))
+    entity.run = _run(times, dict(zip(tracks, ordered, strict=True)))
+    entity.waiting = []
 
 
 def _forget(entity: Entity, horizon: int) -> None:
