@@ -16,10 +16,13 @@ FEATURES = """\
 import numpy as np
 
 from ringbound.features.definition import FeatureSet
+from ringbound.features.events import EventSource
 from ringbound.features.request import Field
+from ringbound.features.view import view
 
+DISTRICT = Field("district", "category", "where the house is", "north")
 REQUEST = [
-    Field("district", "category", "where the house is", "north"),
+    DISTRICT,
     Field("area", "number", "square metres", 90, ge=10, le=1000),
     Field("built", "timestamp", "when it was built", "1990-01-01T00:00:00Z"),
 ]
@@ -33,17 +36,22 @@ def age_y(built):
     return 2020 - built.astype("datetime64[Y]").astype(np.int64) - 1970.0
 
 
-FEATURES = FeatureSet(REQUEST, numbers=[log_area, age_y], categories=["district"])"""
+METRE = Field("metre", "number", "price of a square metre", 2.0, ge=0, le=1000)
+SALES = EventSource("sales", [DISTRICT, METRE], {"metre": 100})
+MARKET = view("market", entity="district", events="sales", metre=("mean", "metre", "30d"), sales=("count", "30d"))
+FEATURES = FeatureSet(REQUEST, numbers=[log_area, age_y], categories=["district"], sources=[SALES], views=[MARKET])"""
 
 PACKAGE = """\
 #| export
 EXAMPLES = [{"district": "north", "area": 90, "built": "1990-01-01T00:00:00Z"}]"""
 
 TRAIN = """\
+import json
 import numpy as np, pandas as pd
 from houses.features import FEATURES
 from ringbound import workspace
 from ringbound.features.frames import columns_of
+from ringbound.features.offline import EventTables, asof_join
 from ringbound.models.bundle import write_bundle
 from ringbound.models.candidates import fit_linear, fit_trees
 from ringbound.models.encoding import Encoder, learn_vocabularies
@@ -53,9 +61,19 @@ n = 3000
 houses = pd.DataFrame({
     "district": random.choice(["north", "south", "old town"], n), "area": random.uniform(30, 300, n),
     "built": pd.to_datetime(random.integers(-10**9, 10**9, n), unit="s", utc=True),
+    "at": pd.Timestamp("2020-01-01", tz="UTC") + pd.to_timedelta(random.integers(0, 90 * 86400, n), unit="s"),
 })
-price = houses["area"] * 2.0 + 100.0 * (houses["district"] == "old town")
-features = FEATURES.compute(columns_of(houses), {})
+day = (houses["at"] - houses["at"].min()).dt.total_seconds() / 86400
+price = houses["area"] * (2.0 + day / 90) + 100.0 * (houses["district"] == "old town")
+sales = pd.DataFrame({"id": [f"s{i}" for i in range(n)], "time": houses["at"], "available_at": houses["at"],
+                      "district": houses["district"], "metre": (2.0 + day / 90).round(2)})
+clean = workspace.root() / "data/clean"
+for month, part in sales.groupby(sales["available_at"].dt.strftime("%Y-%m")):
+    (clean / "sales").mkdir(parents=True, exist_ok=True)
+    part.to_parquet(clean / f"sales/{month}.parquet", index=False)
+(clean / "provenance.json").write_text(json.dumps({"through": "2020-03-31T00:00:00+00:00"}))
+(windowed,) = asof_join(FEATURES, EventTables(clean, FEATURES.sources), [houses])
+features = FEATURES.compute(columns_of(houses), {}, windowed)
 encoder = Encoder(FEATURES.numbers, learn_vocabularies(features, FEATURES.categories))
 X = encoder.matrix(features)
 if kind == "linear":
@@ -102,26 +120,37 @@ def test_regression_answers_values(houses):
     code = (
         "import json; from pathlib import Path\n"
         "from ringbound.models.bundle import load_bundle; from ringbound.serving.predictor import Predictor\n"
+        "from ringbound.features.live import LiveFeatures; from ringbound.store import Store, event_clock\n"
         "rows = [{'district': d, 'area': a, 'built': '1990-01-01T00:00:00Z'}"
         " for d in ('north', 'old town', 'new') for a in (100, 200)]\n"
-        "print(json.dumps(Predictor(load_bundle(Path('data/models'))).predict(rows)))"
+        "bundle = load_bundle(Path('data/models'))\n"
+        "live = LiveFeatures(bundle.features, Store('sqlite:///data/ops/store.db'), clock=event_clock)\n"
+        "print(json.dumps(Predictor(bundle, live).predict(rows)))"
     )
+    assert "3,000 of them new" not in python(
+        houses, "-m", "ringbound.cli", "features", "load"
+    )  # the last month is enough
     answers = json.loads(python(houses, "-c", code))
     assert set(answers[0]) == {"prediction_id", "value", "model_version"}
     small, large, old_small, old_large, *unseen = [answer["value"] for answer in answers]
-    assert large - small > 120
+    assert large - small > 200  # by the end the market has risen to 3 a square metre
     assert 60 < old_small - small < 140
     assert 60 < old_large - large < 140
     assert len(unseen) == 2
 
 
 def test_batch_gives_the_same_values(houses):
-    (houses / "rows.csv").write_text("district,area,built,owner\nnorth,100,1990-01-01T00:00:00Z,ann\nnorth,5,x,bob\n")
+    (houses / "rows.csv").write_text(
+        "district,area,built,owner,at\n"
+        "north,100,1990-01-01T00:00:00Z,ann,2020-03-30T00:00:00Z\nnorth,5,x,bob,2020-03-30T00:00:00Z\n"
+        "north,100,1990-01-01T00:00:00Z,eve,2020-04-30T00:00:00Z\n"
+    )
     python(houses, "-m", "ringbound.cli", "score", "--input", "rows.csv", "--output", "scored.csv", "--quiet")
-    header, first, second = (houses / "scored.csv").read_text().splitlines()
-    assert header.replace('"', "") == "district,area,built,owner,value,model_version,error"
-    assert float(first.split(",")[4]) > 0
+    header, first, second, third = (houses / "scored.csv").read_text().splitlines()
+    assert header.replace('"', "") == "district,area,built,owner,at,value,model_version,error"
+    assert float(first.split(",")[5]) > 200
     assert "area: expected a finite number at least 10" in second
+    assert "at: expected a time up to 2020-03-31T00:00:00Z, as far as events are known" in third
     assert "decision" not in header
 
 

@@ -1,5 +1,6 @@
 """The kernel against brute force, offline and online: the same bits on every path, whatever the events."""
 
+import itertools
 import json
 from fractions import Fraction
 
@@ -135,6 +136,12 @@ def test_an_event_at_the_windows_edges():
 def test_ties_are_ordered_by_id():
     events = [(0, "b", "ann", 1.0, 2.0), (0, "c", "ann", 1.0, None), (0, "a", "ann", 1.0, 1.0)]
     assert offline(features("who"), events, [(0, "ann", 1.0)])["v_last_1h"].tolist() == [2.0]
+    for order in itertools.permutations(events):
+        online = OnlineFeatures(features("who"))
+        for seq, (at, name, who, shop, paid) in enumerate(order):
+            online.apply([(seq, "sales", name, at, json.dumps({"who": who, "shop": shop, "paid": paid}))], present=0)
+        place = list(online.features.windowed).index("v_last_1h")
+        assert online.values(0, {"who": "ann"})[place] == 2.0
 
 
 def test_sums_at_the_limit_are_exact():
@@ -164,5 +171,7 @@ def test_many_entities_of_several_keys():
     events = [(int(t), f"{i:05}", f"w{w}", float(s), 1.0) for i, (t, w, s) in enumerate(
         zip(random.integers(0, 10**6, n), random.integers(0, 400, n), random.integers(0, 400, n), strict=True))]  # fmt: skip
     queries = [(10**6, e[2], e[3]) for e in events[:50]]
-    counts = offline(features("who", "shop"), events, queries)["v_count_1h"]
-    assert counts.tolist() == [sum(e[2:4] == q[1:] for e in events) for q in queries]
+    nobody = [(0, "a", None, 1.0, 1.0), (0, "b", "w1", None, 1.0)]
+    counts = offline(features("who", "shop"), events + nobody, [*queries, (10**6, None, 1.0), (10**6, "w1", None)])
+    expected = [sum(e[2:4] == q[1:] for e in events) for q in queries]
+    assert counts["v_count_1h"].tolist() == [*expected, 0, 0]

@@ -25,8 +25,25 @@ def same(some: dict, others: dict) -> bool:
     return all(some[name].tobytes() == others[name].tobytes() for name in FEATURES.windowed)
 
 
+def remembered(live: LiveFeatures) -> list[dict]:
+    """Return the events of every entity of every view."""
+    return [
+        {key: (entity.ids, entity.run.times.tolist()) for key, entity in memory.entities.items()}
+        for memory in live.online.memories
+    ]
+
+
 def test_online_is_offline_to_the_bit(live, asked, windowed):
     assert same(live.values(*asked)[0], windowed)
+
+
+def test_what_is_restored_reaches_back_over_the_longest_window(log, asked, windowed):
+    live = LiveFeatures(FEATURES, log, clock=event_clock)
+    rows, times = asked
+    late = [place for place, time in enumerate(times) if time >= live.online.oldest]
+    assert 20 < len(late) < 200
+    values, _ = live.values([rows[place] for place in late], [times[place] for place in late])
+    assert all(values[name].tobytes() == windowed[name][late].tobytes() for name in FEATURES.windowed)
 
 
 @pytest.fixture
@@ -54,6 +71,8 @@ def test_a_snapshot_and_the_tail_give_the_same_bits(growing, asked, windowed, tm
     again = LiveFeatures(FEATURES, store, clock=event_clock, snapshot=snapshot, retained=MARCH)
     assert not read, "the log was read whole in spite of the snapshot"
     assert same(again.values(*asked)[0], windowed)
+    monkeypatch.undo()
+    assert remembered(again) == remembered(LiveFeatures(FEATURES, store, clock=event_clock, retained=MARCH))
 
 
 def test_tailing_gives_the_same_bits(growing, asked, windowed):
@@ -76,7 +95,10 @@ def test_a_snapshot_that_does_not_fit_is_left_aside(growing, asked, tmp_path, mo
         monkeypatch.setattr(store, "log", "another")
     else:
         monkeypatch.setattr(FEATURES, "hash", "another")
+    read, since = [], store.since
+    monkeypatch.setattr(store, "since", lambda *arguments: read.append(arguments[0]) or since(*arguments))
     again = LiveFeatures(FEATURES, store, clock=event_clock, snapshot=snapshot, retained=MARCH)
+    assert sorted(read) == sorted(FEATURES.sources), "the snapshot was taken for good"
     assert same(again.values(*asked)[0], fresh.values(*asked)[0])
 
 
