@@ -67,7 +67,9 @@ def test_events_can_not_have_the_logs_own_fields():
 
 def test_hash_changes_with_window_scale_and_condition_and_not_with_prose():
     one = a_set(x=("mean", "paid", "1h"), share=("rate", large, "1h"))
-    assert a_set(x=("mean", "paid", "2h"), share=("rate", large, "1h")).hash != one.hash
+    wider = a_set(x=("mean", "paid", "2h"), share=("rate", large, "1h"))
+    assert wider.hash != one.hash
+    assert wider.hash_of("v_x_2h") != one.hash_of("v_x_1h")
     finer = EventSource("sales", SALES.fields, scale={"paid": 1000})
     assert FeatureSet([WHO], sources=[finer], views=one.views).hash_of("v_x_1h") != one.hash_of("v_x_1h")
     explained = EventSource(
