@@ -84,8 +84,10 @@ def score(
 ) -> None:
     """Score files in batch, with the same bits as online; a killed run goes on where it was."""
     from ringbound.models.bundle import load_bundle
+    from ringbound.serving.batch import input_files
     from ringbound.serving.batch import score as score_files
 
+    input_files(input, output)  # a wrong path is said before models and events are looked for
     loaded = load_bundle(bundle or workspace.stage_input(BUNDLE))
     reader = open_events(events, loaded.features.sources) if loaded.features.views else None
     done = score_files(input, output, loaded, events=reader, progress=not quiet)

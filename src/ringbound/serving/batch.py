@@ -64,7 +64,7 @@ def score(
         raise InputError(
             "score: the model looks back on events; expected a folder or a store that has them; see --events"
         )
-    inputs = _inputs(pattern, output)
+    inputs = input_files(pattern, output)
     parts = output.with_name(output.name + ".parts")
     fingerprint = _fingerprint(inputs, output, bundle, events)
     job = parts / "job.json"
@@ -101,7 +101,8 @@ def score(
     return Scored(rows, errors, malformed, resumed)
 
 
-def _inputs(pattern: str, output: Path) -> list[Path]:
+def input_files(pattern: str, output: Path) -> list[Path]:
+    """Return the files that `pattern` names, in order; refuse what can not be scored into `output`."""
     found = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
     if not found or not all(file.is_file() for file in found):
         raise InputError(f"expected files at {pattern}; found none; check the path")
