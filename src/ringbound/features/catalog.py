@@ -79,7 +79,8 @@ def catalogue_at(revision: str, root: Path, package: str) -> dict[str, dict[str,
         )
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as opened:
-            opened.extractall(folder, filter="data")
+            opened.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none
+            opened.extractall(folder)
         code = (
             "import json, sys; from ringbound.features.catalog import catalogue, load_features; "
             "print(json.dumps(catalogue(load_features(sys.argv[1]))))"

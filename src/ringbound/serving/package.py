@@ -62,7 +62,8 @@ def unpack_bento(archive: Path, root: Path) -> Path:
     if not folder.is_dir():
         unfinished = workspace.fresh_folder(folder.with_suffix(f".{os.getpid()}"))
         with tarfile.open(archive) as packed:
-            packed.extractall(unfinished, filter="data")
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none
+            packed.extractall(unfinished)
         unfinished.rename(folder)
     return folder
 
