@@ -29,6 +29,14 @@ class FeatureError(RingboundError):
     """A feature's declaration or its inputs do not fit."""
 
 
+class ModelError(RingboundError):
+    """A search, an evaluation or a comparison is asked for what it can not give."""
+
+
+class RegistryError(RingboundError):
+    """A version or a stage is not there, or may not be changed in this way."""
+
+
 class BundleError(RingboundError):
     """A model bundle is damaged, or was made for other features than the ones installed."""
 

@@ -19,12 +19,15 @@ from ringbound.execution import CellError, execute, normalise, render
 
 FAILED = Path("data/failed")
 REPORTS = Path("data/reports")
-# Reproducible hashes, wall clocks and sums: thread pools split reductions differently from run to run.
+# Reproducible hashes, wall clocks and sums: thread pools split reductions differently from run to run, and processors
+# with AVX-512 round exp, log and dot products in other last bits than those without.
 KERNEL_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "WHYLOGS_NO_ANALYTICS": "True",
     "PYTHONWARNINGS": "ignore:IProgress",  # a widget that no terminal shows
 }

@@ -42,16 +42,22 @@ def package_name(folder: Path | None = None) -> str:
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file in DVC's own dialect (YAML 1.2: `1e-3` is a number, `no` is a string)."""
+    """Read a YAML file of the workspace."""
+    try:
+        return parse_yaml(path.read_text("utf-8"), path.name)
+    except FileNotFoundError as error:
+        raise WorkspaceError(f"expected {path.name} in the workspace; it is not there") from error
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Return the YAML text of the file `name` in DVC's own dialect (YAML 1.2: `1e-3` is a number, `no` is a string)."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text("utf-8")) or {}
-    except FileNotFoundError as error:
-        raise WorkspaceError(f"expected {path.name} in the workspace; it is not there") from error
+        return YAML(typ="safe", pure=True).load(text) or {}
     except YAMLError as error:
-        raise WorkspaceError(f"{path.name} is not YAML: {one_line(error)}") from error
+        raise WorkspaceError(f"{name} is not YAML: {one_line(error)}") from error
 
 
 def stage_input(path: str) -> Path:
