@@ -179,9 +179,12 @@ def bundle_folder(request, tmp_path_factory, flights, references, windowed) -> P
 
     from flights.features import FEATURES
     from ringbound.features.frames import columns_of
-    from ringbound.models.bundle import write_bundle
+    from ringbound.models.bundle import Rung, write_bundle
+    from ringbound.models.calibration import learn_calibration
     from ringbound.models.candidates import fit_linear, fit_trees
+    from ringbound.models.cascade import Cascade
     from ringbound.models.encoding import Encoder, learn_vocabularies
+    from ringbound.models.prior import learn_prior
 
     features = FEATURES.compute(columns_of(flights), references, windowed)
     encoder = Encoder(FEATURES.numbers, learn_vocabularies(features, FEATURES.categories))
@@ -192,9 +195,16 @@ def bundle_folder(request, tmp_path_factory, flights, references, windowed) -> P
         model = fit_linear(X, late, **common, strength=0.1)
     else:
         model = fit_trees(X, late, **common, learning_rate=0.1, iterations=20, leaves=15, min_leaf=20, penalty=1.0)
+    plain = [name for name in FEATURES.categories if name in FEATURES.plain]
+    few = Encoder(
+        [name for name in FEATURES.numbers if name in FEATURES.plain], {n: encoder.vocabularies[n] for n in plain}
+    )
+    reduced = fit_linear(few.matrix(features), late, **common | {"sizes": few.sizes}, strength=0.1)
     folder = tmp_path_factory.mktemp(request.param) / "models"
     write_bundle(
-        folder, model=model, entry="flights.features:FEATURES", features=FEATURES, references=references, encoder=encoder,
+        folder, full=Rung(encoder, model, learn_calibration(model.predict(X), late)), reduced=Rung(few, reduced),
+        prior=learn_prior(features, late, {"carrier": None, "dep_minute": 60.0}), cascade=Cascade(0.1, 0.4),
+        entry="flights.features:FEATURES", features=FEATURES, references=references,
         task="classification", threshold=float(np.float64(0.25)),
         provenance={"candidate": request.param, "rows": len(flights), "first_day": "2013-01-01", "last_day": "2013-12-31"},
     )  # fmt: skip

@@ -52,7 +52,7 @@ from houses.features import FEATURES
 from ringbound import workspace
 from ringbound.features.frames import columns_of
 from ringbound.features.offline import EventTables, asof_join
-from ringbound.models.bundle import write_bundle
+from ringbound.models.bundle import Rung, write_bundle
 from ringbound.models.candidates import fit_linear, fit_trees
 from ringbound.models.encoding import Encoder, learn_vocabularies
 
@@ -82,7 +82,7 @@ else:
     model = fit_trees(X, price.to_numpy(), sizes=encoder.sizes, task="regression", seed=seed,
                       learning_rate=0.2, iterations=80, leaves=31, min_leaf=5, penalty=0.0)
 out = workspace.fresh_folder(workspace.stage_output("data/models"))
-write_bundle(out, model=model, entry="houses.features:FEATURES", features=FEATURES, references={}, encoder=encoder,
+write_bundle(out, full=Rung(encoder, model), entry="houses.features:FEATURES", features=FEATURES, references={},
              task="regression", threshold=None, provenance={"seed": seed})"""
 
 

@@ -41,8 +41,8 @@ def test_score_against_the_model_alone(root, year, tmp_path):
     (windowed,) = asof_join(
         bundle.features, EventTables(root / "data/clean", bundle.features.sources), [year.to_pandas()]
     )
-    X = np.tile(bundle.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed)), (10, 1))
-    alone = median(timed(lambda: bundle.model.predict(X)) for _ in range(RUNS))
+    X = np.tile(bundle.full.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed)), (10, 1))
+    alone = median(timed(lambda: bundle.full.answer_matrix(X)) for _ in range(RUNS))
     print(f"\nmodel alone, {len(ten):,} rows in memory: {len(ten) / alone:,.0f} rows/s")
     print(f"{'file':>16} {'rows':>10} {'seconds':>8} {'rows/s':>9} {'of model alone':>14} {'peak MB':>8}")
     for name, rows in (("1 year", year), ("10 years", ten)):

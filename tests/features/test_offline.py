@@ -12,7 +12,7 @@ import pytest
 
 from flights.features import FEATURES, arr_late, dep_late
 from ringbound.errors import FeatureError
-from ringbound.features.engines import dask_engine, open_engine
+from ringbound.features.engines import open_engine
 from ringbound.features.offline import EventTables, asof_join
 
 CONDITIONS = {"dep_late": ("dep_delay", dep_late), "arr_late": ("arr_delay", arr_late)}
@@ -128,7 +128,7 @@ def test_unknown_engine_is_named():
 
 
 def test_dask_gives_the_same_bytes_also_when_a_worker_is_killed(events, flights, windowed):
-    with dask_engine() as engine:
+    with open_engine("dask") as engine:
         calm = joined(events, by_day(flights), engine=engine)
         started = threading.Event()
         killed = []
@@ -170,5 +170,5 @@ def test_a_cluster_at_an_address_gives_the_same_bytes(events, flights, windowed)
 
 def test_a_scheduler_that_does_not_answer_is_one_line():
     says = r"expected a scheduler at tcp://127.0.0.1:1; it does not answer"
-    with pytest.raises(FeatureError, match=says), dask_engine("tcp://127.0.0.1:1"):
+    with pytest.raises(FeatureError, match=says), open_engine("dask", "tcp://127.0.0.1:1"):
         pass

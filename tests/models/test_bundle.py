@@ -30,8 +30,9 @@ def test_same_inputs_same_bytes(bundle_folder, tmp_path, references):
 
     one = load_bundle(bundle_folder)
     write_bundle(
-        tmp_path, model=one.model, entry="flights.features:FEATURES", features=FEATURES, references=references,
-        encoder=one.encoder, task="classification", threshold=0.25, provenance=one.facts["provenance"],
+        tmp_path, full=one.full, reduced=one.reduced, prior=one.prior, cascade=one.cascade,
+        entry="flights.features:FEATURES", features=FEATURES, references=references, task="classification",
+        threshold=0.25, provenance=one.facts["provenance"],
     )  # fmt: skip
     for file in bundle_folder.iterdir():
         assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
@@ -86,8 +87,9 @@ def test_version_is_a_digest_of_the_content(bundle_folder, tmp_path, references)
 
     one = load_bundle(bundle_folder)
     write_bundle(
-        tmp_path, model=one.model, entry="flights.features:FEATURES", features=FEATURES, references=references,
-        encoder=one.encoder, task="classification", threshold=0.5, provenance=one.facts["provenance"],
+        tmp_path, full=one.full, reduced=one.reduced, prior=one.prior, cascade=one.cascade,
+        entry="flights.features:FEATURES", features=FEATURES, references=references, task="classification",
+        threshold=0.5, provenance=one.facts["provenance"],
     )  # fmt: skip
     assert load_bundle(tmp_path).version != one.version
     assert np.isclose(load_bundle(tmp_path).threshold, 0.5)

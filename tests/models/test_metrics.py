@@ -5,7 +5,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringbound.models import metrics
+from ringbound.models import metrics, uncertainty
 
 
 def sample(n: int = 500, seed: int = 0):
@@ -57,8 +57,8 @@ def test_intervals_of_dependent_rows_are_wider_by_blocks():
     y = (random.random(3000) < rate).astype(float)
     p = np.full(3000, 0.35)
     chosen = {"brier": metrics.brier}
-    blocks = metrics.bootstrap(y, p, day, chosen, draws=300, seed=1)["brier"]
-    rows = metrics.bootstrap(y, p, np.arange(3000), chosen, draws=300, seed=1)["brier"]
+    blocks = uncertainty.bootstrap(y, p, day, chosen, draws=300, seed=1)["brier"]
+    rows = uncertainty.bootstrap(y, p, np.arange(3000), chosen, draws=300, seed=1)["brier"]
     assert blocks.high - blocks.low > 2 * (rows.high - rows.low)
     assert blocks.low < blocks.value < blocks.high
 
@@ -66,14 +66,16 @@ def test_intervals_of_dependent_rows_are_wider_by_blocks():
 def test_same_seed_same_interval():
     y, p, _ = sample()
     day = np.arange(500) // 10
-    one, two = (metrics.bootstrap(y, p, day, metrics.PROBABILITY_METRICS, draws=50, seed=3) for _ in range(2))
+    one, two = (uncertainty.bootstrap(y, p, day, metrics.PROBABILITY_METRICS, draws=50, seed=3) for _ in range(2))
     assert one == two
 
 
 def test_small_slices_are_left_out():
     y, p, _ = sample(100)
     rows = pd.DataFrame({"y": y, "p": p, "day": np.arange(100) // 5, "name": ["big"] * 90 + ["small"] * 10})
-    found = metrics.slices(rows, ["name"], y="y", p="p", block="day", metric=metrics.auc, draws=20, seed=1, least=30)
+    found = uncertainty.slices(
+        rows, ["name"], y="y", p="p", block="day", metric=metrics.auc, draws=20, seed=1, least=30
+    )
     assert found["value"].tolist() == ["big"]
     assert found["rows"].tolist() == [90]
 

@@ -33,7 +33,7 @@ def test_predictions_are_what_the_log_says(predictor, questions):
         predictor.predict(questions[start : start + 50])
     done = audit(predictor.bundle, predictor.live.store, newest=200)
     assert (done.predictions, done.mismatches, done.others) == (200, [], 0)
-    assert done.values == 200 * len(predictor.bundle.encoder.names)
+    assert done.values == 200 * len(predictor.bundle.full.encoder.names)
 
 
 def test_events_that_come_in_between_are_no_mismatch(predictor, questions):
@@ -57,7 +57,7 @@ def test_a_vector_that_was_not_what_the_log_says_is_named(predictor, questions):
     (answer,) = predictor.predict(questions[:1])
     (kept,) = predictor.live.store.predictions(1)
     vector = np.frombuffer(kept.vector).copy()
-    place = predictor.bundle.encoder.names.index("weather_temp_6h")
+    place = predictor.bundle.full.encoder.names.index("weather_temp_6h")
     vector[place] = np.nextafter(vector[place], np.inf)
     with predictor.live.store.engine.begin() as connection:
         connection.execute(PREDICTIONS.update().values(vector=vector.tobytes()))

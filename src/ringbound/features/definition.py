@@ -62,6 +62,8 @@ class FeatureSet:
         self.functions = {f.__name__: f for f in (*derived, *numbers, *categories) if not isinstance(f, str)}
         self.numbers = [*(f.__name__ for f in numbers), *self.windowed]
         self.categories = [f if isinstance(f, str) else f.__name__ for f in categories]
+        self._closures: dict[str, frozenset[str]] = {}
+        self._closures_of: dict[tuple[str, ...], frozenset[str]] = {}
         self._inputs = {name: list(inspect.signature(f).parameters) for name, f in self.functions.items()}
         functions = [f if isinstance(f, str) else f.__name__ for f in (*derived, *numbers, *categories)]
         self._check([*functions, *(f.name for view in self.views for f in view.features)])
@@ -121,19 +123,41 @@ class FeatureSet:
         columns: Mapping[str, Column],
         references: Mapping[str, Reference],
         windowed: Mapping[str, np.ndarray] | None = None,
+        names: Sequence[str] | None = None,
     ) -> dict[str, Column]:
-        """Return every feature, (n,) each, from request columns and windowed values of n rows.
+        """Return every feature, or those of `names`, (n,) each, from request columns and windowed values of n rows.
 
         Row i depends on row i alone.
         """
+        names = self.names if names is None else names
+        needed = self._needed(tuple(names))
         missing = [f.name for f in self.request if f.name not in columns]
-        missing += [name for name in self.windowed if windowed is None or name not in windowed]
+        missing += [name for name in self.windowed if name in needed and (windowed is None or name not in windowed)]
         if missing:
             raise FeatureError(f"features: missing columns {missing}; got {sorted([*columns, *(windowed or ())])}")
         inputs: dict[str, Any] = {**columns, **references, **(windowed or {})}
         for name in self.derived:
-            inputs[name] = self._call(name, inputs)
-        return {name: self._call(name, inputs) if name in self.functions else inputs[name] for name in self.names}
+            if name in needed:
+                inputs[name] = self._call(name, inputs)
+        return {name: self._call(name, inputs) if name in self.functions else inputs[name] for name in names}
+
+    @cached_property
+    def plain(self) -> list[str]:
+        """The features in model order that look back on no events: what is left where none can be looked up."""
+        return [name for name in self.names if not self._closure(name) & self.windowed.keys()]
+
+    def _needed(self, names: tuple[str, ...]) -> frozenset[str]:
+        """Return these features and all they are computed from; every answer asks for the same few sets."""
+        if names not in self._closures_of:
+            self._closures_of[names] = frozenset().union(*map(self._closure, names))
+        return self._closures_of[names]
+
+    def _closure(self, name: str) -> frozenset[str]:
+        """Return the feature and all it is computed from."""
+        if name not in self._closures:
+            parts = [self._closure(part) for part in self._inputs.get(name, ()) if part != name]
+            self._closures[name] = frozenset({name}).union(*parts)
+        return self._closures[name]
 
     def _call(self, name: str, inputs: Mapping[str, Any]) -> Column:
         value = self.functions[name](*[inputs[parameter] for parameter in self._inputs[name]])

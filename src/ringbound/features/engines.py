@@ -21,17 +21,17 @@ def local_engine(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterat
 
 
 @contextmanager
-def dask_engine(scheduler: str | None = None) -> Iterator[Engine]:
-    """Map on the Dask cluster at `scheduler`, or on a local one of a process a core; a worker that dies is replaced.
+def dask_client(scheduler: str = "", workers: int = 0) -> Iterator[Any]:
+    """Connect to the Dask cluster at `scheduler`, or to a local one of `workers` processes (default: one a core).
 
-    Workers need this package and the problem's. Needs the extra `dask`.
+    A worker that dies is replaced. Workers need this package and the problem's. Needs the extra `dask`.
     """
     try:
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise FeatureError('engine dask: expected the package distributed; install "ringbound[dask]"') from error
-    # A shard travels with its task: data that only workers hold would be lost with a worker.
+    # A task travels with its data: what only workers hold would be lost with a worker.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
         if scheduler:
             try:
@@ -39,16 +39,18 @@ def dask_engine(scheduler: str | None = None) -> Iterator[Engine]:
             except (OSError, TimeoutError, ValueError) as error:
                 raise FeatureError(f"engine dask: expected a scheduler at {scheduler}; it does not answer") from error
             with client:
-                yield _mapper(client)
+                yield client
         else:
-            cores = os.cpu_count() or 1
             with (
                 LocalCluster(
-                    n_workers=max(2, cores), threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+                    n_workers=workers or max(2, os.cpu_count() or 1),
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address=None,
                 ) as cluster,
                 Client(cluster) as client,
             ):
-                yield _mapper(client)
+                yield client
 
 
 def _mapper(client: Any) -> Engine:
@@ -65,8 +67,8 @@ def open_engine(name: str, scheduler: str | None = None) -> Iterator[Engine]:
     if name == "local" and not scheduler:
         yield local_engine
     elif name == "dask":
-        with dask_engine(scheduler) as engine:
-            yield engine
+        with dask_client(scheduler or "") as client:
+            yield _mapper(client)
     else:
         raise FeatureError(f"engine: expected local, or dask with or without a scheduler; got {name!r}, {scheduler!r}")
 

@@ -9,11 +9,12 @@ import optuna
 import treelite
 from threadpoolctl import threadpool_limits
 
+from ringbound.models.bundle import Model
 from ringbound.models.linear import LinearModel, design, learn_scales
 from ringbound.models.trees import TreeModel
 
 Task = Literal["classification", "regression"]
-Model = LinearModel | TreeModel
+Cost = Literal["cheap", "costly"]
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Candidate:
     """A named kind of model with its search space: `space(trial)` suggests the arguments of `fit`.
 
     `fit(X, y, sizes=…, task=…, seed=…, **arguments)` gets X (n, p) float64 with NaN for missing, categories as codes,
-    y (n,), and the size of each column's vocabulary (0 for numbers).
+    y (n,), and the size of each column's vocabulary (0 for numbers). `cost` is the class of what an answer costs: the
+    reduced model, which answers where the full one can not or need not, is chosen among the cheap.
     """
 
     name: str
     fit: Callable[..., Model]
     space: Callable[[optuna.trial.BaseTrial], dict[str, Any]]
+    cost: Cost = "costly"
 
 
 def fit_linear(
@@ -77,4 +80,5 @@ def fit_trees(
     )
     with threadpool_limits(1):
         model.fit(X, y)
-    return TreeModel(treelite.sklearn.import_model(model), columns=X.shape[1])
+    with np.errstate(invalid="ignore"):  # treelite casts the NaN in numeric columns' places for categories
+        return TreeModel(treelite.sklearn.import_model(model), columns=X.shape[1])

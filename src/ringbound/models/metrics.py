@@ -1,7 +1,6 @@
-"""Metrics of probabilities, each with weights, and their uncertainty by bootstrap over blocks of rows."""
+"""Metrics of probabilities and of values, each with weights, and each row's loss."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -36,10 +35,20 @@ def average_precision(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
 
 
+def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return each row's negative log likelihood, (n,), in nats; probabilities are clipped at 1e-15."""
+    clipped = np.clip(p, 1e-15, 1 - 1e-15)
+    return -np.log(np.where(y == 1, clipped, 1 - clipped))
+
+
+def squared_errors(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return each row's squared error, (n,)."""
+    return (p - y) ** 2
+
+
 def log_loss(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     """Return the mean negative log likelihood, in nats; probabilities are clipped at 1e-15."""
-    clipped = np.clip(p, 1e-15, 1 - 1e-15)
-    return float(np.average(-np.log(np.where(y == 1, clipped, 1 - clipped)), weights=w))
+    return float(np.average(log_losses(y, p), weights=w))
 
 
 def brier(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
@@ -80,73 +89,14 @@ def root_mean_squared_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> floa
 
 REGRESSION_METRICS: dict[str, Metric] = {"mae": mean_absolute_error, "rmse": root_mean_squared_error}
 
+HIGHER_IS_BETTER = frozenset({"auc", "average_precision"})
 
-@dataclass(frozen=True)
-class Estimate:
-    """A metric's value on the sample and its percentile interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
-
-
-def bootstrap(
-    y: np.ndarray,
-    p: np.ndarray,
-    blocks: np.ndarray,
-    metrics: Mapping[str, Metric],
-    *,
-    draws: int,
-    seed: int,
-    level: float = 0.95,
-) -> dict[str, Estimate]:
-    """Return each metric with a percentile interval from resampling whole blocks with replacement.
-
-    Rows of one block (events of one day, visits of one person) are not independent; drawing rows one by one
-    would make intervals too narrow. Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 8 and 13.
-    """
-    names, place = np.unique(blocks, return_inverse=True)
-    random = np.random.default_rng(seed)
-    values: dict[str, list[float]] = {name: [] for name in metrics}
-    for counts in random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws):
-        weights = counts[place].astype(np.float64)
-        for name, metric in metrics.items():
-            values[name].append(metric(y, p, weights))
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    ones = np.ones(len(y))
-    return {
-        name: Estimate(metric(y, p, ones), *(float(q) for q in np.nanquantile(values[name], tails)))
-        for name, metric in metrics.items()
-    }
-
-
-def slices(
-    rows: pd.DataFrame, by: list[str], *, y: str, p: str, block: str, metric: Metric, draws: int, seed: int, least: int
-) -> pd.DataFrame:
-    """Return one row a value of each column in `by` with at least `least` rows: count, rates and the metric's interval."""
-    found = []
-    for column in by:
-        for value, part in rows.groupby(column, sort=True, observed=True):
-            if len(part) < least:
-                continue
-            truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
-            estimate = bootstrap(truth, answer, part[block].to_numpy(), {"m": metric}, draws=draws, seed=seed)["m"]
-            found.append(
-                (
-                    column,
-                    str(value),
-                    len(part),
-                    truth.mean(),
-                    answer.mean(),
-                    estimate.value,
-                    estimate.low,
-                    estimate.high,
-                )
-            )
-    return pd.DataFrame(found, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
+LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "log_loss": log_losses,
+    "brier": squared_errors,
+    "mse": squared_errors,
+}
+"""Losses that are a mean over rows: these can be compared slice by slice."""
 
 
 def calibration_table(y: np.ndarray, p: np.ndarray, bins: int = 10) -> pd.DataFrame:

@@ -1,12 +1,16 @@
 """Search with Optuna that gives the same study for a seed, however many workers evaluate it and wherever it was killed.
 
-Trials are asked for in batches of a fixed size, evaluated in parallel and told in the order asked. Each batch has a
-sampler of its own, seeded by the batch's number, so the study is a function of the trials before: a resumed search goes
-on exactly as an undisturbed one would have.
+Trials are asked for and told in order. Trial i is asked for when exactly the trials up to i - AHEAD have been told, and
+by a sampler of its own, seeded by its number: so it is a function of the seed and of those trials alone, while up to
+AHEAD trials are under way at any time. A resumed search asks again in the same way and takes the losses it has kept.
 """
 
+import os
+import time
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,84 +18,169 @@ import joblib
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.trial import TrialState
 from tqdm import tqdm
 
-from ringbound.models.candidates import Candidate
+from ringbound import workspace
+from ringbound.errors import ModelError
+from ringbound.models.candidates import Candidate, Cost
+from ringbound.models.workers import open_workers
 
-BATCH = 4
-"""Trials asked for together. Part of the result: another size is another study."""
+AHEAD = 8
+"""Trials under way before the first of them is told. Part of the result: another number is another study."""
+
+Evaluate = Callable[[Candidate, dict[str, Any], Sequence[float]], list[float]]
+"""`evaluate(candidate, arguments, bars)` returns the mean loss up to each fold, in order, and stops early, with fewer of
+them, after the fold k whose mean is above `bars[k]`."""
 
 
-def suggest(trial: optuna.trial.BaseTrial, candidates: list[Candidate]) -> tuple[Candidate, dict[str, Any]]:
+def suggest(trial: optuna.trial.BaseTrial, candidates: Sequence[Candidate]) -> tuple[Candidate, dict[str, Any]]:
     """Let the trial choose a candidate, then its arguments."""
     name = trial.suggest_categorical("candidate", [c.name for c in candidates])
     chosen = next(c for c in candidates if c.name == name)
     return chosen, chosen.space(trial)
 
 
-def best(study: optuna.Study, candidates: list[Candidate]) -> tuple[Candidate, dict[str, Any]]:
-    """Return the candidate and the arguments of the best trial."""
-    return suggest(optuna.trial.FixedTrial(study.best_params), candidates)
+def best(
+    study: optuna.Study, candidates: Sequence[Candidate], cost: Cost | None = None
+) -> tuple[Candidate, dict[str, Any]]:
+    """Return the candidate and the arguments of the best trial, or of the best of a class of cost."""
+    allowed = {c.name for c in candidates if cost in (None, c.cost)}
+    done = [t for t in study.get_trials(states=(TrialState.COMPLETE,)) if t.params["candidate"] in allowed]
+    if not done:
+        raise ValueError(f"expected a complete trial of {sorted(allowed)}; got none; ask for more trials")
+    return suggest(optuna.trial.FixedTrial(min(done, key=_loss).params), candidates)
 
 
 def search(
-    evaluate: Callable[[Candidate, dict[str, Any]], float],
-    candidates: list[Candidate],
+    evaluate: Evaluate,
+    candidates: Sequence[Candidate],
     *,
+    folds: int,
     trials: int,
-    workers: int,
     seed: int,
-    journal: Path,
+    storage: str,
     key: str,
+    workers: int = 1,
+    engine: str = "local",
+    scheduler: str = "",
+    minutes: float = float("inf"),
 ) -> optuna.Study:
-    """Minimise `evaluate(candidate, arguments)` over `trials` trials with `workers` processes.
+    """Minimise the mean loss over all folds in `trials` trials, or as many as begin within `minutes`.
 
-    The study is kept in the SQLite file `journal` as whole batches end, under the name `key`; called again with the same
-    key after a kill, the search goes on from there. A study that is complete is made anew.
+    The study is kept at the URL `storage` (SQLite or PostgreSQL) under the name `key`, each trial as soon as those before
+    it are there; called again with the same key after a kill, the search goes on from them. A study that is complete is
+    made anew. Where `minutes` cut it short, it is the beginning of the study that more time would give.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    storage = f"sqlite:///{journal}"
+    kept = optuna.create_study(storage=storage, study_name=key, load_if_exists=True)
+    known = kept.get_trials(deepcopy=False)
+    if len(known) >= trials:
+        kept, known = _anew(storage, key), []
     study = optuna.create_study()
-    kept, done = _open_journal(storage, key, trials)
-    study.add_trials(done)
+    running: deque[tuple[optuna.Trial, Future[list[float]]]] = deque()
+    unkept: deque[tuple[optuna.Trial, Future[list[float]]]] = deque()
+    end = time.monotonic() + 60 * minutes
     with (
-        tqdm(total=trials, initial=len(done), desc="search", unit="trial") as bar,
-        joblib.Parallel(n_jobs=workers) as pool,
+        open_workers(evaluate, workers=workers, engine=engine, scheduler=scheduler) as submit,
+        tqdm(total=trials, desc="search", unit="trial") as bar,
     ):
-        while len(study.trials) < trials:
-            first = len(study.trials)
-            study.sampler = _sampler(seed, first)
-            batch = [study.ask() for _ in range(min(BATCH, trials - first))]
-            choices = [suggest(trial, candidates) for trial in batch]
-            losses = pool(joblib.delayed(evaluate)(candidate, arguments) for candidate, arguments in choices)
-            for trial, loss in zip(batch, losses, strict=True):
-                study.tell(trial, loss)
-            kept.add_trials(study.trials[first:])
-            bar.update(len(batch))
-            bar.set_postfix(best=f"{study.best_value:.4f}")
+        for number in range(trials):
+            if len(running) == AHEAD:
+                _tell(study, *running.popleft(), folds, bar)
+            study.sampler = _sampler(seed, number)
+            trial = study.ask()
+            candidate, arguments = suggest(trial, candidates)
+            if number < len(known) and known[number].params == trial.params:
+                future: Future[list[float]] = Future()
+                future.set_result(list(known[number].intermediate_values.values()))
+            elif number < len(known):  # of another search, or torn
+                kept, known = _keep_only(storage, key, known[:number]), []
+            if number >= len(known):
+                if time.monotonic() > end:
+                    study.tell(trial, state=TrialState.FAIL)
+                    break
+                future = submit(candidate, arguments, _bars(study, folds))
+                unkept.append((trial, future))
+            running.append((trial, future))
+            while unkept and unkept[0][1].done():
+                kept.add_trial(_frozen(*unkept.popleft(), folds))
+        while running:
+            _tell(study, *running.popleft(), folds, bar)
+            while unkept and unkept[0][1].done():
+                kept.add_trial(_frozen(*unkept.popleft(), folds))
     return study
 
 
-def _sampler(seed: int, first: int) -> optuna.samplers.BaseSampler:
-    state = int(np.random.SeedSequence([seed, first]).generate_state(1)[0])
+def _tell(study: optuna.Study, trial: optuna.Trial, future: "Future[list[float]]", folds: int, bar: tqdm) -> None:
+    means = future.result()
+    for fold, mean in enumerate(means):
+        trial.report(mean, fold)
+    if len(means) == folds:
+        study.tell(trial, means[-1])
+    else:
+        study.tell(trial, state=TrialState.PRUNED)
+    bar.update()
+    if complete := study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        bar.set_postfix(best=f"{min(map(_loss, complete)):.4f}")
+
+
+def _loss(trial: optuna.trial.FrozenTrial) -> float:
+    assert trial.value is not None
+    return trial.value
+
+
+def _frozen(trial: optuna.Trial, future: "Future[list[float]]", folds: int) -> optuna.trial.FrozenTrial:
+    """Return the trial as it is kept, before it is told."""
+    means = future.result()
+    pruned = len(means) < folds
+    return optuna.trial.create_trial(
+        state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+        value=None if pruned else means[-1],
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=dict(enumerate(means)),
+    )
+
+
+def _bars(study: optuna.Study, folds: int) -> list[float]:
+    """Return, for each fold, the median mean loss up to it of the trials told; no bar before AHEAD of them.
+
+    The median rule of Golovin et al., KDD 2017 (Vizier), section 3.2; the last fold has no bar: nothing is left to save.
+    """
+    told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    if len(told) < AHEAD:
+        return [float("inf")] * folds
+    means = [[t.intermediate_values[k] for t in told if k in t.intermediate_values] for k in range(folds - 1)]
+    return [float(np.median(fold)) for fold in means] + [float("inf")]
+
+
+def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
+    state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():  # `group` is marked experimental; the locked version is the one tested
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=state, n_startup_trials=2 * BATCH, multivariate=True, group=True)
+        return optuna.samplers.TPESampler(seed=state, n_startup_trials=AHEAD, multivariate=True, group=True)
 
 
-def _open_journal(storage: str, key: str, trials: int) -> tuple[optuna.Study, list[optuna.trial.FrozenTrial]]:
-    """Return the kept study, and its trials up to the last whole batch; a complete or torn one is begun again."""
-    kept = optuna.create_study(storage=storage, study_name=key, load_if_exists=True)
-    done = kept.get_trials(deepcopy=False)
-    whole = done[: len(done) // BATCH * BATCH]
-    if len(done) >= trials:
-        whole = []
-    if len(whole) != len(done):
-        optuna.delete_study(study_name=key, storage=storage)
-        kept = optuna.create_study(storage=storage, study_name=key)
-        kept.add_trials(whole)
-    return kept, whole
+def _anew(storage: str, key: str) -> optuna.Study:
+    optuna.delete_study(study_name=key, storage=storage)
+    return optuna.create_study(storage=storage, study_name=key)
+
+
+def _keep_only(storage: str, key: str, trials: list[optuna.trial.FrozenTrial]) -> optuna.Study:
+    kept = _anew(storage, key)
+    kept.add_trials(trials)
+    return kept
+
+
+def study_url(given: str) -> str:
+    """Return where studies are kept: the URL `given`, that of the variable `$NAME`, or SQLite in the workspace."""
+    url = os.path.expandvars(given) or f"sqlite:///{workspace.root() / 'data/ops/studies.db'}"
+    if url.startswith("$"):
+        raise ModelError(f"storage: expected the variable {url[1:]} to be set to a database's URL; it is not")
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return url
 
 
 def study_key(*parts: Any) -> str:
@@ -100,6 +189,11 @@ def study_key(*parts: Any) -> str:
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
-    """Return one row a trial: number, candidate, loss and every argument."""
-    rows = [{"trial": t.number, "loss": t.value, **t.params} for t in study.trials]
+    """Return one row a trial: number, state, loss, every argument, and the mean loss up to each fold."""
+    rows = [
+        {"trial": t.number, "state": t.state.name.lower(), "loss": t.value}
+        | t.params
+        | {f"fold_{k}": mean for k, mean in t.intermediate_values.items()}
+        for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    ]
     return pd.DataFrame(rows).set_index("trial")

@@ -35,7 +35,7 @@ def audit(bundle: Bundle, store: Store, *, newest: int) -> Audited:
     columns = columns_from_rows(rows, bundle.features.request)
     windowed = _windowed(bundle, store, mine, columns)
     vectors = (
-        bundle.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed))
+        bundle.full.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed))
         if mine
         else np.empty((0, 0))
     )
@@ -43,7 +43,7 @@ def audit(bundle: Bundle, store: Store, *, newest: int) -> Audited:
     for prediction, vector in zip(mine, vectors, strict=True):
         used = np.frombuffer(prediction.vector, np.float64)
         for place in np.flatnonzero(differs(used, vector)):
-            name = bundle.encoder.names[place]
+            name = bundle.full.encoder.names[place]
             mismatches.append(
                 f"{prediction.prediction_id}, {name}: used {used[place]!r}, the log says {vector[place]!r}"
             )

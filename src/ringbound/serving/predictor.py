@@ -82,8 +82,8 @@ class Predictor:
     def answer(self, rows: Sequence[pydantic.BaseModel]) -> list[dict[str, Any]]:
         """Return one answer for each row that is validated already."""
         features, times = self.look_up(rows)
-        vectors = self.bundle.encoder.matrix(features)
-        answers = self.bundle.model.predict(vectors)
+        vectors = self.bundle.full.encoder.matrix(features)
+        answers = self.bundle.full.answer_matrix(vectors)
         decisions = decide(self.bundle, answers)
         ids = [self._new_id() for _ in rows]
         if self.live is not None:

@@ -1,0 +1,60 @@
+"""The table of a few rates that answers where no model can: cheap, hard to break, and the baseline to beat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ringbound.features.columns import Category, Column
+
+
+@dataclass(frozen=True)
+class PriorTable:
+    """Mean outcomes by a few features. `widths` maps each feature to a bin's width, or to None for a category.
+
+    A group that was never seen, or that misses a value, gets `default`, the overall mean.
+    """
+
+    widths: dict[str, float | None]
+    means: dict[str, float]
+    default: float
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        """Return (n,) answers."""
+        return np.array([self.means.get(key, self.default) for key in _keys(features, self.widths)], dtype=np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers and texts."""
+        return {"widths": self.widths, "means": self.means, "default": self.default}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "PriorTable":
+        """Undo `to_json`."""
+        return cls(dict(plain["widths"]), dict(plain["means"]), plain["default"])
+
+
+def learn_prior(
+    features: Mapping[str, Column], y: np.ndarray, widths: Mapping[str, float | None], weight: float = 50.0
+) -> PriorTable:
+    """Return the means of y (n,) by group, drawn towards the overall mean as by `weight` rows of it.
+
+    Robbins, Proceedings of the Third Berkeley Symposium, 1956 (empirical Bayes), with a fixed weight.
+    """
+    import pandas as pd
+
+    overall = float(np.mean(y))
+    groups = pd.Series(y).groupby(pd.Series(_keys(features, widths)), sort=True).agg(["sum", "size"])
+    means = (groups["sum"] + weight * overall) / (groups["size"] + weight)
+    return PriorTable(dict(widths), {str(key): float(mean) for key, mean in means.items()}, overall)
+
+
+def _keys(features: Mapping[str, Column], widths: Mapping[str, float | None]) -> list[str]:
+    parts = []
+    for name, width in widths.items():
+        column = features[name]
+        if isinstance(column, Category):
+            parts.append(["" if text is None else str(text) for text in column.texts().tolist()])
+        else:
+            parts.append(["" if np.isnan(x) else f"{x:g}" for x in np.floor(column / (width or 1.0))])
+    return ["\t".join(key) for key in zip(*parts, strict=True)]
