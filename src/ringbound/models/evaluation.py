@@ -1,0 +1,103 @@
+"""What a model answered on rows it has not seen, kept so that two models can be compared without running either.
+
+rows.parquet   a row each: id, block, truth, every rung's answer, and the columns it may be sliced by
+about.json     whose answers these are, what they were learnt on, and by what they may be sliced
+sample.npy     some rows as the full model takes them, (m, columns) float64, for timing it
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ringbound.errors import ModelError
+from ringbound.models.metrics import PROBABILITY_METRICS, REGRESSION_METRICS, Metric
+
+SAMPLE = 200
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`rows` has id, block, truth, a column a rung and one a slice; `about` is about.json."""
+
+    rows: pd.DataFrame
+    about: dict[str, Any]
+    sample: np.ndarray
+
+    @property
+    def rungs(self) -> list[str]:
+        """The rungs of the ladder that have answers, best first."""
+        return self.about["rungs"]
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics of the task."""
+        return PROBABILITY_METRICS if self.about["task"] == "classification" else REGRESSION_METRICS
+
+    def as_full(self, rung: str) -> "Evaluation":
+        """Return the evaluation of a model that answers what this one's `rung` does."""
+        if rung not in self.rungs:
+            raise ModelError(f"evaluation: expected a rung of {self.rungs}; got {rung!r}")
+        about = self.about | {"version": f"{rung} of {self.about['version']}"}
+        return Evaluation(self.rows.assign(full=self.rows[rung]), about, self.sample)
+
+
+def write_evaluation(
+    folder: Path,
+    *,
+    ids: Sequence[Any],
+    block: Sequence[Any],
+    truth: np.ndarray,
+    answers: Mapping[str, np.ndarray],
+    slices: Mapping[str, Sequence[Any]],
+    period: tuple[str, str],
+    facts: Mapping[str, Any],
+    sample: np.ndarray,
+) -> None:
+    """Write an evaluation, (n,) each: `answers` by rung, the full one first, `facts` of the bundle that answered.
+
+    `block` names what rows are drawn by in a bootstrap: the day, the person. `period` is the first and the last day of
+    the rows, as the bundle's provenance writes days. `sample` is (m, columns), encoded.
+    """
+    table = {
+        "id": ids,
+        "block": block,
+        "truth": truth,
+        **answers,
+        **{n: [str(v) for v in vs] for n, vs in slices.items()},
+    }
+    rows = pd.DataFrame({name: np.asarray(values) for name, values in table.items()})
+    if repeated := int(rows["id"].duplicated().sum()):
+        raise ModelError(f"evaluation: expected each id once; {repeated} come again")
+    if len(table) != 3 + len(answers) + len(list(slices)):
+        raise ModelError(f"evaluation: expected distinct names; got rungs {list(answers)} and slices {list(slices)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(packed, folder / "rows.parquet")
+    about = {
+        "version": facts["version"],
+        "features": facts["features"]["hash"],
+        "task": facts["task"],
+        "threshold": facts["threshold"],
+        "learnt_until": facts["provenance"]["last_day"],
+        "period": list(period),
+        "rungs": list(answers),
+        "slices": list(slices),
+    }
+    (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+    np.save(folder / "sample.npy", sample[:SAMPLE])
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read an evaluation back."""
+    try:
+        about = json.loads((folder / "about.json").read_text("utf-8"))
+        return Evaluation(pd.read_parquet(folder / "rows.parquet"), about, np.load(folder / "sample.npy"))
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise ModelError(f'expected an evaluation in {folder.name}/; {error}; run "dvc repro evaluate"') from error
