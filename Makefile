@@ -13,7 +13,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SETUP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lab serve check bench lock clean
+STAGE ?= prod
+.PHONY: help setup run test lab serve model dashboard check bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -41,6 +42,12 @@ lab: $(SETUP)  ## open JupyterLab on the notebooks
 
 serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000, at the time at which history ends
 	@ringbound features load && ringbound serve --clock event
+
+model: $(SETUP)  ## fetch the model that a stage has: make model STAGE=prod
+	@ringbound registry fetch $(STAGE)
+
+dashboard: $(SETUP)  ## look at the searches, also while they run, on http://127.0.0.1:8080
+	@optuna-dashboard sqlite:///data/ops/studies.db
 
 check: $(SETUP)  ## lint, types, notebooks clean and in sync
 	@ruff check .

@@ -19,9 +19,9 @@ def test_every_command_is_documented(readme):
     from ringbound.cli import app
 
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
-    assert commands == {"summary", "score", "serve", "features"}
-    shown = {"summary": "make run", "score": "ringbound score", "serve": "make serve", "features": "ringbound features"}
-    assert all(shown[name] in readme for name in commands)
+    shown = {"summary": "make run", "serve": "make serve"}
+    assert len(commands) > 7
+    assert [name for name in commands if shown.get(name, f"ringbound {name}") not in readme] == []
 
 
 def test_every_path_that_is_named_exists(root, readme):

@@ -21,7 +21,7 @@ def test_every_stage_notebook_has_its_parameters(root):
 
     params = load_yaml(root / "params.yaml")
     stages = [notebook.stem for notebook in notebooks.all_notebooks(root)]
-    assert sorted(params) == sorted(stages)
+    assert sorted(params) == sorted([*stages, "gates"])
     for notebook in notebooks.all_notebooks(root):
         defaults = notebooks.parameters(notebooks.read(notebook), notebook.stem)
         checked_parameters(notebook.stem, params[notebook.stem], defaults)

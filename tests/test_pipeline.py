@@ -25,7 +25,7 @@ SMALL = {
     'through: "2014-01-03T00:00:00Z"': 'through: "2013-04-10T00:00:00Z"',
     "trials: 24": "trials: 8",
     "draws: 500": "draws: 20",
-    "valid_months: 2": "valid_months: 1",
+    "valid_months: 3": "valid_months: 2",
     "test_months: 2": "test_months: 1",
 }
 
@@ -184,7 +184,7 @@ def test_run_all_works_on_defaults_and_touches_no_output(clone, name, monkeypatc
     notebook = clone.root / f"notebooks/{name}.ipynb"
     nb = nbformat.read(notebook, as_version=4)
     for cell in nb.cells:  # the clone has too few months for two and two
-        cell.source = cell.source.replace("valid_months = 2", "valid_months = 1").replace(
+        cell.source = cell.source.replace("valid_months = 3", "valid_months = 2").replace(
             "test_months = 2", "test_months = 1"
         )
     started = time.monotonic()

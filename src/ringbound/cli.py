@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer._click.exceptions import NoArgsIsHelpError, UsageError  # typer brings a click of its own
 
-from ringbound import feature_commands, workspace
+from ringbound import feature_commands, model_commands, workspace
 from ringbound.errors import RingboundError, one_line
 from ringbound.feature_commands import CLEAN, StoreOption
 
@@ -26,6 +26,9 @@ app = typer.Typer(
     help="Turn notebooks into a production ML system: look at what the pipeline made, score files, serve.",
 )
 app.add_typer(feature_commands.app, name="features")
+app.add_typer(model_commands.app, name="registry")
+for command in (model_commands.gate, model_commands.report, model_commands.ladder):
+    app.command()(command)
 
 
 def open_events(place: str, sources: "Mapping[str, EventSource]") -> "EventReader":
@@ -108,6 +111,9 @@ def serve(
         typer.Option(help="Now: by this machine's clock, or by the newest event, for replays."),
     ] = "wall",
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    stage: Annotated[
+        str, typer.Option(help="Serve what this stage has, like prod; by default what the workspace made.")
+    ] = "",
 ) -> None:
     """Serve the packaged model over HTTP until stopped."""
     from ringbound.serving.package import serve as serve_archive
@@ -115,8 +121,9 @@ def serve(
 
     url = store or workspace.default_store()
     Store(url)  # refuses what is not a store before anything listens
+    archive = model_commands.fetched(stage) / ARCHIVE if stage else workspace.stage_input(ARCHIVE)
     serve_archive(
-        workspace.stage_input(ARCHIVE),
+        archive,
         workspace.root(),
         host=host,
         port=port,

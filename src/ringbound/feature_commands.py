@@ -69,7 +69,7 @@ def compute(
     from ringbound.features.engines import open_engine
     from ringbound.features.offline import asof_join
 
-    features, tables, training, requests = _training()
+    features, tables, training, requests = training_context()
     shards = [part for _, part in requests.groupby(requests["at"].dt.strftime("%Y-%m"))]
     started = time.perf_counter()
     found = np.empty((len(requests), len(features.windowed)))
@@ -115,7 +115,7 @@ def prove(
     """Ask training rows again with only what was known then; fail naming feature, row and event that leaked."""
     from ringbound.features.prove import prove as prove_rows
 
-    features, tables, training, requests = _training()
+    features, tables, training, requests = training_context()
     held, leaks = prove_rows(features, tables, training, requests, rows=rows, seed=seed)
     if leaks:
         first = {leak.feature: leak for leak in reversed(leaks)}
@@ -138,7 +138,7 @@ def replay(
     from ringbound.features.replay import replay as replay_requests
     from ringbound.store import Store
 
-    features, tables, training, requests = _training()
+    features, tables, training, requests = training_context()
     chosen = requests["at"].dt.strftime("%Y-%m").eq(month) if month != "all" else requests["at"].notna()
     if not chosen.any():
         raise FeatureError(
@@ -191,7 +191,7 @@ def _tables(features: "FeatureSet") -> "EventTables":
     return EventTables(workspace.stage_input(CLEAN), features.sources)
 
 
-def _training() -> "tuple[FeatureSet, EventTables, TrainingTable, pd.DataFrame]":
+def training_context() -> "tuple[FeatureSet, EventTables, TrainingTable, pd.DataFrame]":
     """Return the features, their events, the training table and the requests behind its rows."""
     from ringbound.features.training import read_requests, read_training_table
 
