@@ -80,7 +80,7 @@ def holiday_gap_d(local_dep, holidays):
     """Days from the nearest public holiday: negative before, positive after; the earlier one on a tie."""
     day = local_dep.astype("datetime64[D]").astype(np.int64)
     known = holidays.columns["epoch_day"]
-    after = np.clip(np.searchsorted(known, day), 1, len(known) - 1)
+    after = np.searchsorted(known[1:-1], day) + 1
     since, until = day - known[after - 1], day - known[after]
     return np.where(since <= -until, since, until)
 

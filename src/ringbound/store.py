@@ -88,6 +88,20 @@ class Appended:
     conflicting: list[str]
 
 
+PAYLOAD = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+STAMPED = [column for column in EVENTS.c if column is not EVENTS.c.seq]
+INSERT = sqlite.insert(EVENTS).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+SENT = (
+    sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON))
+    .table_valued(*(sa.column(column.name, column.type) for column in STAMPED), name="sent")
+    .render_derived(with_types=True)
+)
+INSERT_JSON = (
+    postgresql.insert(EVENTS)
+    .from_select([column.name for column in STAMPED], sa.select(*SENT.c))
+    .on_conflict_do_nothing()
+    .execution_options(preserve_rowcount=True)
+)
 LOGGED = sa.select(EVENTS.c.seq, EVENTS.c.source, EVENTS.c.id, EVENTS.c.available_at, EVENTS.c.payload)
 TAIL = LOGGED.where(EVENTS.c.seq > sa.bindparam("after")).order_by(EVENTS.c.seq).limit(sa.bindparam("most"))
 SINCE = (
@@ -112,8 +126,7 @@ class Store:
         self.lite = self.engine.dialect.name == "sqlite"
         if self.lite:
             sa.event.listen(self.engine, "connect", _open_sqlite)
-        insert = sqlite.insert if self.lite else postgresql.insert
-        self._append = insert(EVENTS).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+        self._insert = _insert_rows if self.lite else _insert_json
         self._reading: sa.Connection | None = None
         with self._writing() as connection:
             METADATA.create_all(connection)
@@ -135,12 +148,12 @@ class Store:
                     "id": event.id,
                     "time": event.time,
                     "available_at": max(event.time, event.known_at or event.time, present),
-                    "payload": json.dumps(event.fields, sort_keys=True, ensure_ascii=False),
+                    "payload": PAYLOAD.encode(event.fields),
                 }
                 for event in events
             ]
             rows.sort(key=lambda row: (row["available_at"], row["id"]))
-            accepted = connection.execute(self._append, rows).rowcount if rows else 0
+            accepted = self._insert(connection, rows) if rows else 0
             conflicting = _conflicting(connection, rows) if accepted < len(rows) else []
         return Appended(accepted, len(rows) - accepted, conflicting)
 
@@ -228,6 +241,16 @@ def _open_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions begin where this module says so
     for setting in ("busy_timeout=10000", "journal_mode=WAL"):
         connection.execute(f"PRAGMA {setting}")
+
+
+def _insert_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows that SQLite does not have, in order, and return how many these are."""
+    return connection.execute(INSERT, rows).rowcount
+
+
+def _insert_json(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows that PostgreSQL does not have, in order: one text takes the way there and back once."""
+    return connection.execute(INSERT_JSON, {"rows": json.dumps(rows)}).rowcount
 
 
 def _conflicting(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[str]:

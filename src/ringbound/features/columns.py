@@ -25,7 +25,7 @@ class Category:
     @classmethod
     def of(cls, texts: Sequence[str | None]) -> "Category":
         """Return the texts as a column, None as missing."""
-        codes = np.fromiter((-1 if t is None else i for i, t in enumerate(texts)), dtype=np.int64, count=len(texts))
+        codes = np.array([-1 if t is None else i for i, t in enumerate(texts)], dtype=np.int64)
         return cls(codes, ["" if t is None else t for t in texts])
 
     def __len__(self) -> int:

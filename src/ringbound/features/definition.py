@@ -12,7 +12,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import FunctionType
 from typing import Any
@@ -31,6 +31,20 @@ KERNEL_VERSION = 2
 AT = Field(
     "at", "timestamp", "as of when the question is asked; now, if left out", "2025-06-01T12:00:00+00:00", required=False
 )
+
+
+_Call = tuple[str, Callable[..., Any], list[str]]
+"""A function: its name, itself, and what it takes."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What computing `names` takes, and the functions to call: first those that others build on."""
+
+    names: tuple[str, ...]
+    takes: frozenset[str]
+    derived: list["_Call"]
+    called: list["_Call"]
 
 
 class FeatureSet:
@@ -63,7 +77,7 @@ class FeatureSet:
         self.numbers = [*(f.__name__ for f in numbers), *self.windowed]
         self.categories = [f if isinstance(f, str) else f.__name__ for f in categories]
         self._closures: dict[str, frozenset[str]] = {}
-        self._closures_of: dict[tuple[str, ...], frozenset[str]] = {}
+        self._plans: dict[tuple[str, ...], _Plan] = {}
         self._inputs = {name: list(inspect.signature(f).parameters) for name, f in self.functions.items()}
         functions = [f if isinstance(f, str) else f.__name__ for f in (*derived, *numbers, *categories)]
         self._check([*functions, *(f.name for view in self.views for f in view.features)])
@@ -129,28 +143,31 @@ class FeatureSet:
 
         Row i depends on row i alone.
         """
-        names = self.names if names is None else names
-        needed = self._needed(tuple(names))
-        missing = [f.name for f in self.request if f.name not in columns]
-        missing += [name for name in self.windowed if name in needed and (windowed is None or name not in windowed)]
-        if missing:
-            raise FeatureError(f"features: missing columns {missing}; got {sorted([*columns, *(windowed or ())])}")
+        plan = self._plan(tuple(self.names if names is None else names))
         inputs: dict[str, Any] = {**columns, **references, **(windowed or {})}
-        for name in self.derived:
-            if name in needed:
-                inputs[name] = self._call(name, inputs)
-        return {name: self._call(name, inputs) if name in self.functions else inputs[name] for name in names}
+        if not plan.takes <= inputs.keys():
+            raise FeatureError(f"features: missing columns {sorted(plan.takes - inputs.keys())}; got {sorted(inputs)}")
+        for name, function, takes in plan.derived:
+            inputs[name] = _column(function(*map(inputs.__getitem__, takes)))
+        called = {name: _column(function(*map(inputs.__getitem__, takes))) for name, function, takes in plan.called}
+        return {name: called[name] if name in called else inputs[name] for name in plan.names}
 
     @cached_property
     def plain(self) -> list[str]:
         """The features in model order that look back on no events: what is left where none can be looked up."""
         return [name for name in self.names if not self._closure(name) & self.windowed.keys()]
 
-    def _needed(self, names: tuple[str, ...]) -> frozenset[str]:
-        """Return these features and all they are computed from; every answer asks for the same few sets."""
-        if names not in self._closures_of:
-            self._closures_of[names] = frozenset().union(*map(self._closure, names))
-        return self._closures_of[names]
+    def _plan(self, names: tuple[str, ...]) -> "_Plan":
+        """Return how to compute these features; every answer asks for the same few sets."""
+        if names not in self._plans:
+            needed = frozenset().union(*map(self._closure, names))
+            self._plans[names] = _Plan(
+                names,
+                takes=frozenset(field.name for field in self.request) | needed & {*self.references, *self.windowed},
+                derived=[(name, self.functions[name], self._inputs[name]) for name in self.derived if name in needed],
+                called=[(name, self.functions[name], self._inputs[name]) for name in names if name in self.functions],
+            )
+        return self._plans[names]
 
     def _closure(self, name: str) -> frozenset[str]:
         """Return the feature and all it is computed from."""
@@ -158,12 +175,6 @@ class FeatureSet:
             parts = [self._closure(part) for part in self._inputs.get(name, ()) if part != name]
             self._closures[name] = frozenset({name}).union(*parts)
         return self._closures[name]
-
-    def _call(self, name: str, inputs: Mapping[str, Any]) -> Column:
-        value = self.functions[name](*[inputs[parameter] for parameter in self._inputs[name]])
-        if isinstance(value, Category) or value.dtype.kind == "M":
-            return value
-        return np.asarray(value, dtype=np.float64)
 
     def inputs_of(self, name: str) -> list[str]:
         """Return what a function takes: fields, references, derived columns, windowed values."""
@@ -198,6 +209,13 @@ class FeatureSet:
         fields = [_field_meaning(field) for field in self.request]
         sources = [_source_meaning(source, None) for source in self.sources.values()]
         return _digest([KERNEL_VERSION, fields, sources, [(name, self.meaning(name)) for name in self.names]])
+
+
+def _column(value: Any) -> Column:
+    """Return what a function gave as a column: times and categories as they are, all else as float64."""
+    if isinstance(value, Category) or value.dtype.kind == "M":
+        return value
+    return np.asarray(value, dtype=np.float64)
 
 
 def _digest(meaning: Any) -> str:

@@ -73,11 +73,9 @@ class LiveFeatures:
         times = [present if at is None else at for at in ats]
         if self.clock is wall_clock and max(times) > present:
             raise InputError("at: expected a time up to now; got one to come; leave it out to ask as of now")
-        if len(rows) == 1:
-            found = self.online.values(times[0], rows[0])[None, :]
-        else:
-            found = np.array([self.online.values(at, row) for at, row in zip(times, rows, strict=True)])
-        return dict(zip(self.features.windowed, found.T, strict=True)), np.array(times, np.int64)
+        found = [self.online.values(at, row) for at, row in zip(times, rows, strict=True)]
+        by_feature = found[0][:, None] if len(rows) == 1 else np.array(found).T
+        return dict(zip(self.features.windowed, by_feature, strict=True)), np.array(times, np.int64)
 
     def _restore(self) -> int:
         """Load what matters from the snapshot and the log; return the position that is saved."""

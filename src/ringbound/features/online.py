@@ -22,6 +22,7 @@ from ringbound.features.view import View, arguments_of
 
 RETAINED = 24 * 60 * asof.MINUTE
 """How old a question may be: by so much more than the longest window the memory reaches back."""
+NAN = float("nan")
 SMALL = 64
 """Events of one entity up to which nothing is forgotten: tidying up would cost more than it frees."""
 
@@ -44,9 +45,8 @@ class Memory:
     """One view's entities, and the view as it is asked: windows, and for each feature its aggregate and window."""
 
     view: View
-    windows: list[int]
     program: list[tuple[Callable[..., tuple], str | None, int, int]]
-    nothing: tuple[list[int], list[int]]
+    nothing: list[float]
     entities: dict[Any, Entity] = field(default_factory=dict)
 
 
@@ -98,7 +98,7 @@ class OnlineFeatures:
         self.newest[source] = available_at if newest is None or available_at > newest else newest
         numbers = {track: number(fields) for track, number in self._tracks[source].items()}
         for memory in self._of_source[source]:
-            key = _key(memory.view, fields)
+            key = _key(memory.view.entity, fields)
             if key is None:
                 continue
             entity = memory.entities.get(key)
@@ -121,28 +121,25 @@ class OnlineFeatures:
                 f"at: expected {_text(self.oldest)} or later, as far as events are remembered; got {_text(at)}; "
                 "ask offline: ringbound score"
             )
-        numerators: list[int] = []
-        denominators: list[int] = []
+        found: list[float] = []
         for memory in self.memories:
-            key = _key(memory.view, row)
-            entity = None if key is None else memory.entities.get(key)
+            entity = memory.entities.get(_key(memory.view.entity, row))
             if entity is None:
-                numerators += memory.nothing[0]
-                denominators += memory.nothing[1]
+                found += memory.nothing
                 continue
             if entity.waiting:
                 _put_in_order(entity)
             run = entity.run
-            times, tracks = run.times, run.tracks
+            times = run.times
+            tracks: Mapping[Any, asof.Track] = run.tracks  # None, of the events themselves, has none
             hi = bisect_right(times, at) - 1
-            lows = [bisect_right(times, at - window, 0, hi + 1) - 1 for window in memory.windows]
-            for aggregate, track, window, scale in memory.program:
-                numerator, denominator = aggregate(
-                    run, None if track is None else tracks[track], lows[window], hi, at, scale
-                )
-                numerators.append(numerator)
-                denominators.append(denominator)
-        return asof.ratio(np.array(numerators, np.int64), np.array(denominators, np.int64))
+            lo = window = 0
+            for aggregate, track, length, scale in memory.program:
+                if length != window:
+                    window, lo = length, bisect_right(times, at - length, 0, hi + 1) - 1
+                over, under = aggregate(run, tracks.get(track), lo, hi, at, scale)
+                found.append(1.0 * over / under if under else NAN)  # floats before they are divided, as in `asof.ratio`
+        return np.array(found)
 
     def forget(self) -> None:
         """Drop entities of which nothing is left to ask."""
@@ -152,18 +149,17 @@ class OnlineFeatures:
 
 
 def _memory(view: View, source: EventSource) -> Memory:
-    windows = list(dict.fromkeys(feature.window for feature in view.features))
     program = [
         (
             asof.AGGREGATES[feature.aggregate],
             feature.track,
-            windows.index(feature.window),
+            feature.window,
             source.scale.get(feature.track or "", 1) if feature.track not in view.conditions else 1,
         )
         for feature in view.features
     ]
-    counts = [int(feature.aggregate == "count") for feature in view.features]
-    return Memory(view, windows, program, ([0] * len(program), counts))
+    nothing = [0.0 if feature.aggregate == "count" else NAN for feature in view.features]
+    return Memory(view, program, nothing)
 
 
 def _tracks(source: EventSource, memories: Sequence[Memory]) -> dict[str, Callable[[Mapping[str, Any]], int]]:
@@ -195,11 +191,11 @@ def _held(condition: Callable, names: Sequence[str]) -> Callable[[Mapping[str, A
     return number
 
 
-def _key(view: View, fields: Mapping[str, Any]) -> Any:
+def _key(entity: tuple[str, ...], fields: Mapping[str, Any]) -> Any:
     """Return an entity's key, None where a part of it is missing."""
-    if len(view.entity) == 1:
-        return fields.get(view.entity[0])
-    key = tuple([fields.get(part) for part in view.entity])
+    if len(entity) == 1:
+        return fields.get(entity[0])
+    key = tuple([fields.get(part) for part in entity])
     return None if None in key else key
 
 

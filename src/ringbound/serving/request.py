@@ -12,6 +12,8 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.request import Field
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+NOT_A_TIME = np.iinfo(np.int64).min
 
 
 def row_model(fields: Sequence[Field], name: str = "Row") -> type[pydantic.BaseModel]:
@@ -43,7 +45,8 @@ def columns_from_rows(rows: Sequence[pydantic.BaseModel], fields: Sequence[Field
         elif field.kind == "number":
             columns[field.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
         else:
-            columns[field.name] = np.array([_epoch_us(v) for v in values], dtype="datetime64[us]")
+            times = [NOT_A_TIME if v is None else microseconds(v) for v in values]
+            columns[field.name] = np.array(times, dtype=np.int64).view("datetime64[us]")
     return columns
 
 
@@ -64,13 +67,9 @@ def validated(
 
 def microseconds(time: datetime) -> int:
     """Return a time with offset in microseconds since 1970."""
-    return (time - EPOCH) // timedelta(microseconds=1)
+    return (time - EPOCH) // MICROSECOND
 
 
 def instant(time: int) -> str:
     """Return microseconds since 1970 as text, in UTC."""
     return (EPOCH + timedelta(microseconds=time)).isoformat()
-
-
-def _epoch_us(time: datetime | None) -> np.datetime64:
-    return np.datetime64("NaT", "us") if time is None else np.datetime64(microseconds(time), "us")
