@@ -21,12 +21,21 @@ def git(root: Path, *arguments: str) -> str:
     return result.stdout
 
 
+def _commit(root: Path, name: str) -> str:
+    try:
+        return git(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").strip()
+    except WorkspaceError as error:
+        raise WorkspaceError(
+            f"{name}: expected a commit, branch or tag of this repository; {error}; see git log, or fetch it first"
+        ) from None
+
+
 class Revision:
     """The workspace `root` at a revision of git, or as it stands where `name` is None."""
 
     def __init__(self, root: Path, name: str | None = None):
         self.root = root
-        self.commit = None if name is None else git(root, "rev-parse", "--verify", f"{name}^{{commit}}").strip()
+        self.commit = None if name is None else _commit(root, name)
         self.name = name or "the workspace"
 
     def text(self, path: str) -> str | None:

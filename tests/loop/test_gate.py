@@ -1,5 +1,6 @@
 """Verdicts on real flights: noise, a gain, and a loss that hides in one carrier."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,21 +65,22 @@ def made(season, tmp_path_factory):
             encoder.matrix(take(season.features, rows)), season.y[rows], sizes=encoder.sizes, task="classification",
             seed=seed, **ARGUMENTS,
         )  # fmt: skip
-        X = encoder.matrix(take(season.features, season.later))
-        carrier = season.carrier[season.later]
+        features, carrier = take(season.features, season.later), season.carrier[season.later]
         if broken:  # this carrier's events are mixed up: each of its flights has the features of another one
-            those = np.flatnonzero(carrier == broken)
-            X[those] = X[np.random.default_rng(0).permutation(those)]
-        prior = np.full(len(X), season.y[rows].mean())
+            those, whose = np.flatnonzero(carrier == broken), np.arange(len(carrier))
+            whose[those] = np.random.default_rng(0).permutation(those)
+            features = take(features, whose)
+        rung = Rung(encoder, model)
+        prior = np.full(len(carrier), season.y[rows].mean())
         folder = tmp_path_factory.mktemp(version) / "evaluation"
         write_evaluation(
             folder, ids=season.ids[season.later], block=season.day[season.later], truth=season.y[season.later],
-            answers={"full": model.predict(X), "prior": prior}, slices={"carrier": carrier},
-            period=("2013-03-14", "2013-03-28"), sample=X,
+            answers={"full": rung.answer(features), "prior": prior}, slices={"carrier": carrier},
+            period=("2013-03-14", "2013-03-28"), features=features,
             facts={"version": version, "features": {"hash": "f"}, "task": "classification", "threshold": 0.25,
                    "provenance": {"last_day": until}},
         )  # fmt: skip
-        return Contender(SimpleNamespace(name=version), read_evaluation(folder), Rung(encoder, model), 1000)
+        return Contender(SimpleNamespace(name=version), read_evaluation(folder), rung, 1000)
 
     return make
 
@@ -163,10 +165,21 @@ def test_guarding_what_nobody_sliced_by_is_said(full, plain):
         judge(plain, full, Gates(**vars(GATES) | {"guarded": ["planet"]}), stage="prod", proofs=PROOFS)
 
 
+def test_a_champion_of_earlier_months_is_asked_about_the_later_ones(full, plain):
+    earlier = replace(plain.evaluation, rows=plain.evaluation.rows.iloc[:1000])
+    veteran = replace(plain, evaluation=earlier)
+    judged = judge(veteran, full, GATES, stage="prod", proofs=PROOFS)
+    assert judged.verdict == judge(plain, full, GATES, stage="prod", proofs=PROOFS).verdict
+    stranger = replace(plain, evaluation=replace(earlier, about=earlier.about | {"features": "others"}))
+    judged = judge(stranger, full, GATES, stage="prod", proofs=PROOFS)
+    assert len(judged.comparison.rows) == 1000
+    assert outcomes(judged)["coverage"] == "open"
+
+
 def test_rows_of_one_side_alone_and_of_another_outcome_are_counted_apart(full, plain):
     rows = plain.evaluation.rows.iloc[100:].copy()
     rows.loc[rows.index[0], "truth"] = 1 - rows["truth"].iloc[0]
-    other = type(plain.evaluation)(rows, plain.evaluation.about, plain.evaluation.sample)
+    other = replace(plain.evaluation, rows=rows)
     found = compare(other, full.evaluation, draws=50, seed=1, least_rows=100)
     assert (found.only_before, found.only_after, found.relabelled) == (0, 100, 1)
     assert len(found.rows) == len(full.evaluation.rows) - 101

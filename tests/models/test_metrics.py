@@ -63,6 +63,47 @@ def test_intervals_of_dependent_rows_are_wider_by_blocks():
     assert blocks.low < blocks.value < blocks.high
 
 
+def resampled(of_blocks: np.ndarray, seed: int, draws: int = 300) -> uncertainty.Resampled:
+    """The mean over blocks of equal size."""
+    n = len(of_blocks)
+    counts = uncertainty.draw_weights(n, draws, seed).astype(float)
+    left_out = (of_blocks.sum() - of_blocks) / (n - 1)
+    return uncertainty.Resampled(float(of_blocks.mean()), counts @ of_blocks / n, left_out, counts)
+
+
+def test_standard_errors_of_a_mean_are_those_of_its_blocks():
+    blocks = np.random.default_rng(1).exponential(size=30)
+    found = resampled(blocks, seed=1, draws=5)
+    assert found.errors(np.ones((1, 30))) == pytest.approx([blocks.std(ddof=1) / np.sqrt(30)])
+    drawn = [np.repeat(blocks, counts.astype(int)).std(ddof=1) / np.sqrt(30) for counts in found.counts]
+    assert found.errors(found.counts) == pytest.approx(drawn)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_intervals_hold_the_truth_as_often_as_they_say(skewed):
+    held = 0
+    for seed in range(1000):
+        random = np.random.default_rng(seed)
+        blocks = random.lognormal(-0.32, 0.8, 61) if skewed else random.normal(1, 1, 61)  # both of mean 1
+        low, high = resampled(blocks, seed).interval()
+        held += low <= 1 <= high
+    assert 930 <= held <= 970
+
+
+def test_an_interval_ends_where_its_metric_does():
+    random = np.random.default_rng(2)
+    y = (random.random(400) < 0.5).astype(float)
+    p = y + random.normal(0, 0.25, 400)
+    found = uncertainty.bootstrap(y, p, np.arange(400) // 40, {"auc": metrics.auc}, draws=300, seed=1)["auc"]
+    assert found.value < found.high <= 1
+
+
+def test_few_blocks_have_an_interval_too():
+    low, high = resampled(np.array([1.0, 2.0, 4.0]), seed=1).interval()
+    assert np.isfinite([low, high]).all()
+    assert low < 7 / 3 < high
+
+
 def test_same_seed_same_interval():
     y, p, _ = sample()
     day = np.arange(500) // 10

@@ -3,9 +3,11 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ringbound.errors import ModelError
@@ -20,6 +22,7 @@ from ringbound.models.latency import of_matrix, one_row_us
 from ringbound.revision import Revision
 from ringbound.store import Store
 
+SAMPLE = 200
 BASELINE = "prior"
 """The rung that the first model of all must beat."""
 
@@ -37,6 +40,25 @@ class Contender:
     def version(self) -> str:
         """The version of its bundle."""
         return self.evaluation.about["version"]
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Some of its rows as the full model takes them, (m, columns)."""
+        return self.full.encoder.matrix({name: column[:SAMPLE] for name, column in self.evaluation.features.items()})
+
+
+def on_rows_of(champion: Contender, after: Evaluation) -> Evaluation:
+    """Return the champion's evaluation with answers to the rows that only a challenger was asked about, later months say.
+
+    That takes features of one definition; with others it is left as it is, and only common rows can be compared.
+    """
+    before = champion.evaluation
+    new = np.flatnonzero(~after.rows["id"].isin(before.rows["id"]))
+    if not len(new) or before.about["features"] != after.about["features"]:
+        return before
+    answers = champion.full.answer({name: column[new] for name, column in after.features.items()})
+    rows = pd.concat([before.rows, after.rows.iloc[new].assign(full=answers)], ignore_index=True)
+    return Evaluation(rows, before.features, before.about)
 
 
 def contender(revision: Revision, folder: Path) -> Contender:
@@ -71,7 +93,7 @@ def judge(
     `proofs` are the gates on leakage and skew, which need the data and are run apart.
     """
     after = challenger.evaluation
-    before = champion.evaluation if champion else after.as_full(BASELINE)
+    before = on_rows_of(champion, after) if champion else after.as_full(BASELINE)
     how: dict[str, Any] = {"draws": gates.draws, "seed": gates.seed, "least_rows": gates.least_rows}
     comparison = compare(before, after, **how)
     if unknown := sorted(set(gates.guarded) - set(after.about["slices"])):
@@ -80,10 +102,10 @@ def judge(
     first = champion or challenger
     times = one_row_us(
         {
-            "before": of_matrix(first.full.answer_matrix, first.evaluation.sample),
-            "after": of_matrix(challenger.full.answer_matrix, after.sample),
+            "before": of_matrix(first.full.answer_matrix, first.sample),
+            "after": of_matrix(challenger.full.answer_matrix, challenger.sample),
         },
-        min(len(first.evaluation.sample), len(after.sample)),
+        min(len(first.sample), len(challenger.sample)),
     )
     reasons = [
         gate.better_gate(comparison, after.about["task"]),

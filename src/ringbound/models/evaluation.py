@@ -1,8 +1,8 @@
 """What a model answered on rows it has not seen, kept so that two models can be compared without running either.
 
-rows.parquet   a row each: id, block, truth, every rung's answer, and the columns it may be sliced by
-about.json     whose answers these are, what they were learnt on, and by what they may be sliced
-sample.npy     some rows as the full model takes them, (m, columns) float64, for timing it
+rows.parquet       a row each: id, block, truth, every rung's answer, and the columns it may be sliced by
+features.parquet   the same rows' features, so that another model can be asked about them too
+about.json         whose answers these are, what they were learnt on, and by what they may be sliced
 """
 
 import json
@@ -17,18 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ringbound.errors import ModelError
+from ringbound.features.columns import Category, Column
+from ringbound.features.frames import columns_of
 from ringbound.models.metrics import PROBABILITY_METRICS, REGRESSION_METRICS, Metric
-
-SAMPLE = 200
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`rows` has id, block, truth, a column a rung and one a slice; `about` is about.json."""
+    """`rows` has id, block, truth, a column a rung and one a slice; `features` are theirs; `about` is about.json."""
 
     rows: pd.DataFrame
+    features: dict[str, Column]
     about: dict[str, Any]
-    sample: np.ndarray
 
     @property
     def rungs(self) -> list[str]:
@@ -45,7 +45,7 @@ class Evaluation:
         if rung not in self.rungs:
             raise ModelError(f"evaluation: expected a rung of {self.rungs}; got {rung!r}")
         about = self.about | {"version": f"{rung} of {self.about['version']}"}
-        return Evaluation(self.rows.assign(full=self.rows[rung]), about, self.sample)
+        return Evaluation(self.rows.assign(full=self.rows[rung]), self.features, about)
 
 
 def write_evaluation(
@@ -58,12 +58,12 @@ def write_evaluation(
     slices: Mapping[str, Sequence[Any]],
     period: tuple[str, str],
     facts: Mapping[str, Any],
-    sample: np.ndarray,
+    features: Mapping[str, Column],
 ) -> None:
     """Write an evaluation, (n,) each: `answers` by rung, the full one first, `facts` of the bundle that answered.
 
     `block` names what rows are drawn by in a bootstrap: the day, the person. `period` is the first and the last day of
-    the rows, as the bundle's provenance writes days. `sample` is (m, columns), encoded.
+    the rows, as the bundle's provenance writes days.
     """
     table = {
         "id": ids,
@@ -78,8 +78,10 @@ def write_evaluation(
     if len(table) != 3 + len(answers) + len(list(slices)):
         raise ModelError(f"evaluation: expected distinct names; got rungs {list(answers)} and slices {list(slices)}")
     folder.mkdir(parents=True, exist_ok=True)
-    packed = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(packed, folder / "rows.parquet")
+    kept = {name: c.texts() if isinstance(c, Category) else c for name, c in features.items()}
+    for name, frame in {"rows": rows, "features": pd.DataFrame(kept)}.items():
+        packed = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        pq.write_table(packed, folder / f"{name}.parquet")
     about = {
         "version": facts["version"],
         "features": facts["features"]["hash"],
@@ -91,13 +93,13 @@ def write_evaluation(
         "slices": list(slices),
     }
     (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
-    np.save(folder / "sample.npy", sample[:SAMPLE])
 
 
 def read_evaluation(folder: Path) -> Evaluation:
     """Read an evaluation back."""
     try:
         about = json.loads((folder / "about.json").read_text("utf-8"))
-        return Evaluation(pd.read_parquet(folder / "rows.parquet"), about, np.load(folder / "sample.npy"))
+        rows, features = (pd.read_parquet(folder / f"{name}.parquet") for name in ("rows", "features"))
+        return Evaluation(rows, columns_of(features), about)
     except (FileNotFoundError, json.JSONDecodeError) as error:
         raise ModelError(f'expected an evaluation in {folder.name}/; {error}; run "dvc repro evaluate"') from error

@@ -91,6 +91,12 @@ REGRESSION_METRICS: dict[str, Metric] = {"mae": mean_absolute_error, "rmse": roo
 
 HIGHER_IS_BETTER = frozenset({"auc", "average_precision"})
 
+RANGES: dict[Metric, tuple[float, float]] = {
+    **dict.fromkeys((auc, average_precision, brier, calibration_error), (0.0, 1.0)),
+    **dict.fromkeys((log_loss, mean_absolute_error, root_mean_squared_error), (0.0, np.inf)),
+}
+"""What a metric can be: no interval reaches beyond."""
+
 LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "log_loss": log_losses,
     "brier": squared_errors,

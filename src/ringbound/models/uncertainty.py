@@ -2,7 +2,7 @@
 
 Rows of one block (events of one day, visits of one person) are not independent; drawing rows one by one would make
 intervals too narrow. So whole blocks are drawn with replacement. Efron and Tibshirani, An Introduction to the
-Bootstrap, 1993, ch. 8 and 13.
+Bootstrap, 1993, ch. 8 and 12.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ringbound.models.metrics import HIGHER_IS_BETTER, Metric
+from ringbound.models.metrics import HIGHER_IS_BETTER, RANGES, Metric
 
 LEVEL = 0.95
+FEW_BLOCKS = 5
 Judgement = Literal["better", "worse", "inconclusive"]
 
 
@@ -46,21 +47,52 @@ def draw_weights(blocks: int, draws: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=draws)
 
 
-def interval(values: np.ndarray, blocks: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return the expanded percentile interval of bootstrap `values`: with few blocks the plain one is too narrow.
+@dataclass(frozen=True)
+class Resampled:
+    """A metric on the sample, on each resampled set (draws,), and on the sample without each block (blocks,).
 
-    Hesterberg, The American Statistician 69 (2015), section 5.2: quantiles are moved out as much as Student's t and the
-    divisor n instead of n - 1 ask for.
+    `counts` (draws, blocks) says how often each set has each block.
     """
-    tail = stats.norm.cdf(stats.t.ppf((1 - level) / 2, blocks - 1) * np.sqrt(blocks / (blocks - 1)))
-    low, high = np.nanquantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+
+    value: float
+    drawn: np.ndarray
+    left_out: np.ndarray
+    counts: np.ndarray
+
+    def __sub__(self, other: "Resampled") -> "Resampled":
+        """Return the difference of two models' metrics on the same sets."""
+        drawn, left_out = self.drawn - other.drawn, self.left_out - other.left_out
+        return Resampled(self.value - other.value, drawn, left_out, self.counts)
+
+    def errors(self, counts: np.ndarray) -> np.ndarray:
+        """Return the standard error on sets with these counts, (sets,), to first order: from each block's influence."""
+        n = len(self.left_out)
+        influence = (n - 1) * (self.value - self.left_out)
+        mean = counts @ influence / n
+        return np.sqrt(np.maximum(counts @ influence**2 / n - mean**2, 0) / (n - 1))
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Return the bootstrap-t interval, whose two sides may differ: errors of skewed metrics go with their values.
+
+        Efron and Tibshirani, section 12.5. With few blocks a set's standard error says little; there it is the percentile
+        interval, expanded as Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2).
+        """
+        n, tail = len(self.left_out), (1 - level) / 2
+        error = float(self.errors(np.ones((1, n)))[0])
+        if n >= FEW_BLOCKS and error > 0:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                t = (self.drawn - self.value) / self.errors(self.counts)
+            upper, lower = np.nanquantile(t, [1 - tail, tail], method="weibull")
+            return float(self.value - upper * error), float(self.value - lower * error)
+        tail = stats.norm.cdf(stats.t.ppf(tail, n - 1) * np.sqrt(n / (n - 1)))
+        low, high = np.nanquantile(self.drawn, [tail, 1 - tail], method="weibull")
+        return float(low), float(high)
 
 
 def resample(
     y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *, draws: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Return each metric on the sample and on `draws` resampled sets, (1 + draws,).
+) -> dict[str, Resampled]:
+    """Return each metric on the sample, on `draws` resampled sets, and without each block.
 
     The sets depend on `seed` and the blocks alone, so two models on the same rows are measured on the same sets.
     """
@@ -69,17 +101,25 @@ def resample(
         raise ValueError(f"expected rows of at least 2 blocks; got {len(names)}")
     order = np.argsort(p, kind="stable")  # metrics that rank sort what is sorted already
     y, p, place = y[order], p[order], place[order]
-    weights = [np.ones(len(y)), *(counts[place] for counts in draw_weights(len(names), draws, seed).astype(np.float64))]
-    return {name: np.array([metric(y, p, w) for w in weights]) for name, metric in metrics.items()}
+    counts = draw_weights(len(names), draws, seed).astype(np.float64)
+    found = {}
+    for name, metric in metrics.items():
+        value = metric(y, p, np.ones(len(y)))
+        drawn = np.array([metric(y, p, row[place]) for row in counts])
+        left_out = np.array([metric(y, p, (place != block).astype(np.float64)) for block in range(len(names))])
+        found[name] = Resampled(value, drawn, left_out, counts)
+    return found
 
 
 def bootstrap(
     y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *, draws: int, seed: int
 ) -> dict[str, Estimate]:
     """Return each metric of one model with its 95% interval."""
-    n = len(np.unique(blocks))
     found = resample(y, p, blocks, metrics, draws=draws, seed=seed)
-    return {name: Estimate(float(values[0]), *interval(values[1:], n)) for name, values in found.items()}
+    return {
+        name: Estimate(one.value, *np.clip(one.interval(), *RANGES.get(metrics[name], (-np.inf, np.inf))).tolist())
+        for name, one in found.items()
+    }
 
 
 def paired(
@@ -93,13 +133,12 @@ def paired(
     seed: int,
 ) -> dict[str, Difference]:
     """Return how each metric differs between two models on the same rows, with its 95% interval."""
-    n = len(np.unique(blocks))
     first, second = (resample(y, p, blocks, metrics, draws=draws, seed=seed) for p in (before, after))
     found = {}
     for name in metrics:
-        changes = second[name] - first[name]
-        change = Estimate(float(changes[0]), *interval(changes[1:], n))
-        found[name] = Difference(float(first[name][0]), float(second[name][0]), change, _judge(name, change))
+        difference = second[name] - first[name]
+        change = Estimate(difference.value, *difference.interval())
+        found[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
     return found
 
 
@@ -152,10 +191,12 @@ def paired_slices(
         days, place = np.unique(part[block].to_numpy(), return_inverse=True)
         first, second = part[before].to_numpy("float64"), part[after].to_numpy("float64")
         counts = draw_weights(len(days), draws, seed)
-        changed = counts @ np.bincount(place, second - first) / (counts @ np.bincount(place))
-        change, error = float((second - first).mean()), float(changed.std())
-        p = 2 * stats.t.sf(abs(change) / error, len(days) - 1) if error > 0 else 1.0
-        found.append((column, value, len(part), first.mean(), second.mean(), change, *interval(changed, len(days)), p))
+        total, size = np.bincount(place, second - first), np.bincount(place)
+        left_out = (total.sum() - total) / (size.sum() - size)
+        mean = Resampled(float(total.sum() / size.sum()), (counts @ total) / (counts @ size), left_out, counts)
+        error = float(mean.drawn.std())
+        p = 2 * stats.t.sf(abs(mean.value) / error, len(days) - 1) if error > 0 else 1.0
+        found.append((column, value, len(part), first.mean(), second.mean(), mean.value, *mean.interval(), p))
     names = ["slice", "value", "rows", "before", "after", "change", "low", "high", "p"]
     table = pd.DataFrame(found, columns=names)
     order = np.argsort(table["p"].to_numpy(), kind="stable")

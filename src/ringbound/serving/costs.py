@@ -12,7 +12,7 @@ from ringbound.features.offline import EventTables
 from ringbound.features.online import OnlineFeatures
 from ringbound.features.replay import plain_rows
 from ringbound.models.bundle import Bundle
-from ringbound.models.cascade import frontier
+from ringbound.models.cascade import Cascade, frontier
 from ringbound.models.evaluation import read_evaluation
 from ringbound.models.latency import one_row_us
 from ringbound.models.metrics import auc, log_losses
@@ -57,7 +57,7 @@ def cascade_costs(bundle: Bundle, evaluation: Path, costs: dict[str, float]) -> 
     points = frontier(cheap, log_losses(y, cheap), log_losses(y, full), np.linspace(0, 1, 11).tolist())
     if bundle.cascade:
         points.loc[len(points)] = [bundle.cascade.low, bundle.cascade.high, np.nan, np.nan]
-    asked = [(cheap >= point.low) & (cheap <= point.high) for point in points.itertuples()]
+    asked = [Cascade(low, high).asks_costly(cheap) for low, high in zip(points["low"], points["high"], strict=True)]
     mixed = [np.where(mask, full, cheap) for mask in asked]
     table = pd.DataFrame(
         {
