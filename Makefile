@@ -35,7 +35,7 @@ run: $(SETUP)  ## run the whole pipeline and say what came out
 	@ringbound summary
 
 test: $(SETUP)  ## run all tests
-	@python -m pytest -n 2 --dist loadgroup
+	@python -m pytest -n 2 --dist loadfile
 
 lab: $(SETUP)  ## open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab

@@ -20,6 +20,13 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory) -> Path:
+    """A DVC cache for all clones of this run, whichever process they are in: what one has made, others need not."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dvc-cache"
+
+
 def code_cell(source: str, *tags: str) -> dict:
     """Return a code cell as it stands in a notebook file."""
     metadata = {"tags": list(tags)} if tags else {}

@@ -11,8 +11,6 @@ import pytest
 from ringbound.loop.report import LONGEST
 from test_pipeline import Clone, Service
 
-pytestmark = pytest.mark.xdist_group("release")
-
 
 def commit(clone: Clone, message: str) -> None:
     clone.call("git", "add", "-A")
@@ -33,9 +31,9 @@ def bundle_bytes(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Clone:
+def clone(tmp_path_factory, shared_cache) -> Clone:
     """Two versions, both promoted, the second by force; outputs of both in a local remote."""
-    found = Clone(tmp_path_factory.mktemp("a release"))
+    found = Clone(tmp_path_factory.mktemp("a release"), shared_cache)
     for name, value in (("user.name", "Ann"), ("user.email", "ann@example.org")):
         found.call("git", "config", name, value)
     found.call("dvc", "remote", "add", "-q", "-d", "storage", str(tmp_path_factory.mktemp("remote")))
@@ -80,12 +78,13 @@ def test_the_report_compares_two_commits_without_running_anything(clone):
     assert len(said) < LONGEST
     sections = re.findall(r"^#+ (.*)$", said, flags=re.M)
     assert re.match(r"(✅ Promote|❌ Keep|❔ Inconclusive)", sections[0])
-    assert sections[1:] == ["Metrics", "Slices", "Calibration", "Decisions that flip", "Latency and size", "Data", "Features",
-                            "Parameters", "Stages"]  # fmt: skip
+    assert sections[1:] == ["Metrics", "Slices", "Calibration", "Decisions that flip", "Bias", "Latency and size", "Data",
+                            "Features", "Parameters", "Stages"]  # fmt: skip
     assert "| `tune.cost_miss` | 3.0 | 2.0 |" in said
     assert re.search(r"Unchanged, to the bit: data/raw, data/clean", said)
     assert re.search(r"\| tune \| parameters \|", said)
     assert re.search(r"log_loss \| 0\.\d{4} \| 0\.\d{4} \| [+-]0\.\d{4} \([+-]0\.\d{4} to [+-]0\.\d{4}\)", said)
+    assert re.search(r"\| carrier \| \d+ \| [\d.]+% \| [\d.]+% \| [\d.]+% \| [\d.]+% \| \w\w [\d.]+% \|", said)
     assert clone.lock() == lock
     assert "The model is the same" in clone.call("ringbound", "report", "--base", "HEAD").stdout
 

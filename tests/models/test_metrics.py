@@ -85,21 +85,20 @@ def test_intervals_hold_the_truth_as_often_as_they_say(skewed):
     for seed in range(1000):
         random = np.random.default_rng(seed)
         blocks = random.lognormal(-0.32, 0.8, 61) if skewed else random.normal(1, 1, 61)  # both of mean 1
-        low, high = resampled(blocks, seed).interval()
+        low, high = resampled(blocks, seed).interval(mean=True)
         held += low <= 1 <= high
     assert 930 <= held <= 970
 
 
-def test_an_interval_ends_where_its_metric_does():
-    random = np.random.default_rng(2)
-    y = (random.random(400) < 0.5).astype(float)
-    p = y + random.normal(0, 0.25, 400)
-    found = uncertainty.bootstrap(y, p, np.arange(400) // 40, {"auc": metrics.auc}, draws=300, seed=1)["auc"]
-    assert found.value < found.high <= 1
+def test_no_interval_reaches_below_zero():
+    day = np.arange(400) // 40
+    p = np.where(day == 3, 0.4, 0.01 * (1 + day))  # one bad day of ten
+    found = uncertainty.bootstrap(np.zeros(400), p, day, {"brier": metrics.brier}, draws=300, seed=1)["brier"]
+    assert 0 <= found.low < found.value < found.high < 1
 
 
 def test_few_blocks_have_an_interval_too():
-    low, high = resampled(np.array([1.0, 2.0, 4.0]), seed=1).interval()
+    low, high = resampled(np.array([1.0, 2.0, 4.0]), seed=1).interval(mean=True)
     assert np.isfinite([low, high]).all()
     assert low < 7 / 3 < high
 

@@ -136,7 +136,7 @@ def test_parts_of_other_input_are_not_taken_over(bundle, events, questions, tmp_
 @pytest.mark.parametrize("wanted", [".csv", ".parquet"])
 def test_kill_minus_nine_resumes_and_gives_the_same_bytes(bundle_folder, events, questions, tmp_path, wanted):
     """The real command, killed for real in the middle of its work."""
-    big = questions * 150
+    big = questions * 80
     file = write(big, tmp_path / "rows.csv")
 
     def command(output):

@@ -97,9 +97,9 @@ def write_evaluation(
 
 def read_evaluation(folder: Path) -> Evaluation:
     """Read an evaluation back."""
-    try:
-        about = json.loads((folder / "about.json").read_text("utf-8"))
-        rows, features = (pd.read_parquet(folder / f"{name}.parquet") for name in ("rows", "features"))
-        return Evaluation(rows, columns_of(features), about)
-    except (FileNotFoundError, json.JSONDecodeError) as error:
-        raise ModelError(f'expected an evaluation in {folder.name}/; {error}; run "dvc repro evaluate"') from error
+    for name in ("about.json", "rows.parquet", "features.parquet"):
+        if not (folder / name).is_file():
+            raise ModelError(f'expected an evaluation in {folder.name}/; it has no {name}; run "dvc repro evaluate"')
+    about = json.loads((folder / "about.json").read_text("utf-8"))
+    rows, features = (pd.read_parquet(folder / f"{name}.parquet") for name in ("rows", "features"))
+    return Evaluation(rows, columns_of(features), about)

@@ -91,11 +91,8 @@ REGRESSION_METRICS: dict[str, Metric] = {"mae": mean_absolute_error, "rmse": roo
 
 HIGHER_IS_BETTER = frozenset({"auc", "average_precision"})
 
-RANGES: dict[Metric, tuple[float, float]] = {
-    **dict.fromkeys((auc, average_precision, brier, calibration_error), (0.0, 1.0)),
-    **dict.fromkeys((log_loss, mean_absolute_error, root_mean_squared_error), (0.0, np.inf)),
-}
-"""What a metric can be: no interval reaches beyond."""
+MEANS: frozenset[Metric] = frozenset({log_loss, brier, mean_absolute_error, root_mean_squared_error})
+"""Metrics that are a mean over rows, or its root: what a row adds to them does not depend on the others."""
 
 LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "log_loss": log_losses,

@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ringbound.models.metrics import HIGHER_IS_BETTER, RANGES, Metric
+from ringbound.models.metrics import HIGHER_IS_BETTER, MEANS, Metric
 
 LEVEL = 0.95
-FEW_BLOCKS = 5
 Judgement = Literal["better", "worse", "inconclusive"]
 
 
@@ -71,17 +70,17 @@ class Resampled:
         mean = counts @ influence / n
         return np.sqrt(np.maximum(counts @ influence**2 / n - mean**2, 0) / (n - 1))
 
-    def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Return the bootstrap-t interval, whose two sides may differ: errors of skewed metrics go with their values.
+    def interval(self, *, mean: bool, level: float = LEVEL) -> tuple[float, float]:
+        """Return the interval: of a mean bootstrap-t, whose two sides differ as skewed losses ask for, else percentile.
 
-        Efron and Tibshirani, section 12.5. With few blocks a set's standard error says little; there it is the percentile
-        interval, expanded as Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2).
+        Bootstrap-t needs a standard error for each set (Efron and Tibshirani, section 12.5). For ranks that is known to
+        first order alone, and a set of one block over and over has none: there it is the percentile interval, expanded as
+        Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2).
         """
         n, tail = len(self.left_out), (1 - level) / 2
-        error = float(self.errors(np.ones((1, n)))[0])
-        if n >= FEW_BLOCKS and error > 0:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                t = (self.drawn - self.value) / self.errors(self.counts)
+        errors, error = self.errors(self.counts), float(self.errors(np.ones((1, n)))[0])
+        if mean and (errors > 1e-6 * error).all():
+            t = (self.drawn - self.value) / errors
             upper, lower = np.nanquantile(t, [1 - tail, tail], method="weibull")
             return float(self.value - upper * error), float(self.value - lower * error)
         tail = stats.norm.cdf(stats.t.ppf(tail, n - 1) * np.sqrt(n / (n - 1)))
@@ -116,10 +115,11 @@ def bootstrap(
 ) -> dict[str, Estimate]:
     """Return each metric of one model with its 95% interval."""
     found = resample(y, p, blocks, metrics, draws=draws, seed=seed)
-    return {
-        name: Estimate(one.value, *np.clip(one.interval(), *RANGES.get(metrics[name], (-np.inf, np.inf))).tolist())
-        for name, one in found.items()
-    }
+    estimates = {}
+    for name, one in found.items():
+        low, high = one.interval(mean=metrics[name] in MEANS)
+        estimates[name] = Estimate(one.value, max(low, 0.0), high)  # no metric is negative
+    return estimates
 
 
 def paired(
@@ -137,7 +137,7 @@ def paired(
     found = {}
     for name in metrics:
         difference = second[name] - first[name]
-        change = Estimate(difference.value, *difference.interval())
+        change = Estimate(difference.value, *difference.interval(mean=metrics[name] in MEANS))
         found[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
     return found
 
@@ -196,7 +196,7 @@ def paired_slices(
         mean = Resampled(float(total.sum() / size.sum()), (counts @ total) / (counts @ size), left_out, counts)
         error = float(mean.drawn.std())
         p = 2 * stats.t.sf(abs(mean.value) / error, len(days) - 1) if error > 0 else 1.0
-        found.append((column, value, len(part), first.mean(), second.mean(), mean.value, *mean.interval(), p))
+        found.append((column, value, len(part), first.mean(), second.mean(), mean.value, *mean.interval(mean=True), p))
     names = ["slice", "value", "rows", "before", "after", "change", "low", "high", "p"]
     table = pd.DataFrame(found, columns=names)
     order = np.argsort(table["p"].to_numpy(), kind="stable")

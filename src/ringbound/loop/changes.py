@@ -1,0 +1,129 @@
+"""What two revisions differ in, apart from their models: data, features, parameters, and the stages that ran for it."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ringbound.features.catalog import catalogue_at, differences
+from ringbound.loop.markdown import table
+from ringbound.models.registry import MODEL
+from ringbound.revision import Revision
+
+TABLES = ("data/raw", "data/clean", "data/quarantine")
+
+
+def data(base: Revision, head: Revision) -> list[str]:
+    changed = [path for path in TABLES if _hash(base, path) != _hash(head, path)]
+    if not changed:
+        return [f"Unchanged, to the bit: {', '.join(path for path in TABLES if path in head.outputs)}."]
+    lines = []
+    for path in changed:
+        before, after = _rows_and_schemas(base, path), _rows_and_schemas(head, path)
+        rows = []
+        for name in sorted({*before, *after}):
+            (n, old), (m, new) = before.get(name, (0, {})), after.get(name, (0, {}))
+            columns = [f"+{c}" for c in new if c not in old] + [f"−{c}" for c in old if c not in new]
+            columns += [f"{c}: {old[c]} → {new[c]}" for c in new if c in old and old[c] != new[c]]
+            if n != m or columns:
+                rows.append([name, f"{n:,}", f"{m:,}", f"{m - n:+,}", ", ".join(columns) or "same columns"])
+        same = "other values in as many rows of the same columns" if not rows else ""
+        lines += [
+            f"`{path}` {same}",
+            *([table(["table", "rows before", "after", "", "schema"], rows)] if rows else []),
+        ]
+    return [*lines, *_drift(base, head)]
+
+
+def _hash(revision: Revision, path: str) -> str | None:
+    return revision.outputs.get(path, {}).get("md5")
+
+
+def _rows_and_schemas(revision: Revision, path: str) -> dict[str, tuple[int, dict[str, str]]]:
+    """Return each table's rows and columns with types, from the footers of its Parquet files."""
+    if path not in revision.outputs:
+        return {}
+    found: dict[str, tuple[int, dict[str, str]]] = {}
+    for name, file in revision.files(path):
+        if not name.endswith(".parquet"):
+            continue
+        about = pq.ParquetFile(file)
+        name = name.split("/")[0].removesuffix(".parquet")
+        rows, columns = found.get(name, (0, {}))
+        types = {field.name: str(field.type) for field in about.schema_arrow}
+        found[name] = (rows + about.metadata.num_rows, columns | types)
+    return found
+
+
+def _drift(base: Revision, head: Revision) -> list[str]:
+    """Return what whylogs' profiles say has drifted in `head` and had not in `base`."""
+    sides = [revision.text("data/reports/drift.csv") for revision in (base, head)]
+    old, new = ([r for r in csv.DictReader(io.StringIO(text or "")) if r["drifted"] == "True"] for text in sides)
+    known = {(r["period"], r["column"]) for r in old}
+    fresh = [r for r in new if (r["period"], r["column"]) not in known]
+    if not fresh:
+        return ["Drift between periods: none that was not there before."]
+    rows = [[r["period"], r["column"], f"{float(r['psi']):.3f}", f"{float(r['bound']):.3f}"] for r in fresh]
+    return ["Drift between periods that was not there before:", table(["period", "column", "PSI", "bound"], rows)]
+
+
+def features(base: Revision, head: Revision, package: str) -> list[str]:
+    model, was = head.json(MODEL), base.json(MODEL)
+    if model and was and model["features"]["hash"] == was["features"]["hash"]:
+        return [f"The same definitions, `{model['features']['hash']}`."]
+    lines = differences(catalogue_at(base.commit or "HEAD", base.root, package), _catalogue(head, package))
+    return ["```diff\n" + "\n".join(lines[:80]) + "\n```"] if lines else ["The same definitions."]
+
+
+def _catalogue(head: Revision, package: str) -> Mapping[str, dict[str, str]]:
+    if head.commit:
+        return catalogue_at(head.commit, head.root, package)
+    from ringbound.features.catalog import catalogue, load_features
+
+    return catalogue(load_features(package))
+
+
+def params(base: Revision, head: Revision) -> list[str]:
+    old, new = (dict(_flat(revision.yaml("params.yaml"))) for revision in (base, head))
+    rows = [
+        [f"`{name}`", _plain(old, name), _plain(new, name)]
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name) or (name in old) != (name in new)
+    ]
+    return [table(["parameter", "before", "after"], rows)] if rows else ["Unchanged."]
+
+
+def _plain(values: Mapping[str, Any], name: str) -> str:
+    return json.dumps(values[name]) if name in values else "—"
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def stages(base: Revision, head: Revision) -> list[str]:
+    """Say which stages have run again since, what they had that was other, and what came out other."""
+    old, new = (revision.yaml("dvc.lock").get("stages", {}) for revision in (base, head))
+    rows = []
+    for name, stage in new.items():
+        before = old.get(name, {})
+        if stage == before:
+            continue
+        causes = _changed(before, stage, "deps") or [
+            "parameters" if stage.get("params") != before.get("params") else "command"
+        ]
+        rows.append([name, ", ".join(causes), ", ".join(_changed(before, stage, "outs")) or "the same bytes came out"])
+    return [table(["stage", "because of", "what changed"], rows)] if rows else ["None: every output is the one before."]
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any], kind: str) -> list[str]:
+    old = {entry["path"]: entry["md5"] for entry in before.get(kind, [])}
+    found = [f"`{entry['path']}`" for entry in after.get(kind, []) if old.get(entry["path"]) != entry["md5"]]
+    return [*found[:6], f"{len(found) - 6} more"] if len(found) > 6 else found
