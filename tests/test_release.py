@@ -173,6 +173,13 @@ def test_a_second_registration_and_an_unknown_version_are_one_line(clone):
         assert result.stderr.count("\n") == 1
 
 
+def test_a_base_that_is_not_there_is_one_line(clone):
+    refused = clone.call("ringbound", "report", "--base", "nosuch", check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "nosuch: expected a commit, branch or tag" in refused.stderr
+
+
 def test_ladder_measures_every_rung(clone):
     said = clone.call("ringbound", "ladder", "--rows", "20").stdout
     for rung in ("full", "reduced", "prior", "default"):

@@ -42,7 +42,7 @@ class Entity:
 
 @dataclass
 class Memory:
-    """One view's entities, and the view as it is asked: windows, and for each feature its aggregate and window."""
+    """One view's entities, and its features as they are asked for: aggregate, track, window and scale."""
 
     view: View
     program: list[tuple[Callable[..., tuple], str | None, int, int]]

@@ -17,6 +17,7 @@ TABLES = ("data/raw", "data/clean", "data/quarantine")
 
 
 def data(base: Revision, head: Revision) -> list[str]:
+    """Return rows and columns of the tables that changed, and what has drifted since; Markdown, as all below."""
     changed = [path for path in TABLES if _hash(base, path) != _hash(head, path)]
     if not changed:
         return [f"Unchanged, to the bit: {', '.join(path for path in TABLES if path in head.outputs)}."]
@@ -71,6 +72,7 @@ def _drift(base: Revision, head: Revision) -> list[str]:
 
 
 def features(base: Revision, head: Revision, package: str) -> list[str]:
+    """Return the definitions that changed, as a diff."""
     model, was = head.json(MODEL), base.json(MODEL)
     if model and was and model["features"]["hash"] == was["features"]["hash"]:
         return [f"The same definitions, `{model['features']['hash']}`."]
@@ -87,6 +89,7 @@ def _catalogue(head: Revision, package: str) -> Mapping[str, dict[str, str]]:
 
 
 def params(base: Revision, head: Revision) -> list[str]:
+    """Return the parameters that changed, before and after."""
     old, new = (dict(_flat(revision.yaml("params.yaml"))) for revision in (base, head))
     rows = [
         [f"`{name}`", _plain(old, name), _plain(new, name)]

@@ -150,22 +150,20 @@ def _slices(judged: Judged) -> Iterator[str]:
 
 
 def _calibration(judged: Judged) -> Iterator[str]:
-    first, second = judged.comparison.calibration["before"], judged.comparison.calibration["after"]
-    yield "## Calibration"
-    top = max(float(t[c].max()) for t in (first, second) for c in ("predicted", "observed"))
+    tenths, error = judged.comparison.calibration["after"], judged.comparison.metrics["calibration_error"]
     numbers = lambda column: ", ".join(f"{x:.3f}" for x in column)  # noqa: E731
+    top = min(1.0, 1.1 * float(tenths[["predicted", "observed"]].to_numpy().max()))
+    yield "## Calibration"
     yield (
         "```mermaid\nxychart-beta\n"
-        '    title "observed, by tenth of the rows: bars after the change; lines said after, observed before"\n'
-        f"    x-axis [{', '.join(str(n) for n in range(1, len(second) + 1))}]\n"
-        f'    y-axis "share" 0 --> {min(1.0, 1.1 * top):.2f}\n'
-        f"    bar [{numbers(second['observed'])}]\n    line [{numbers(second['predicted'])}]\n"
-        f"    line [{numbers(first['observed'])}]\n```"
+        f"    x-axis [{', '.join(str(n) for n in range(1, len(tenths) + 1))}]\n"
+        f'    y-axis "share" 0 --> {top:.2f}\n'
+        f"    bar [{numbers(tenths['observed'])}]\n    line [{numbers(tenths['predicted'])}]\n```"
     )
-    said = [
-        f"{name} {d.before:.4f} → {d.after:.4f}" for name, d in judged.comparison.metrics.items() if "calib" in name
-    ]
-    yield f"Calibration error: {', '.join(said)}."
+    yield (
+        "After the change, by tenths of the rows: bars are what was observed, the line is what was said. "
+        f"Calibration error: {error.before:.4f} before, {error.after:.4f} after."
+    )
 
 
 def _flips(before: Contender, after: Contender, judged: Judged) -> Iterator[str]:
@@ -213,7 +211,7 @@ def _bias(before: Contender, after: Contender, judged: Judged, least_rows: int) 
         lines.append([name, groups[name].nunique(), *gaps, f"{missed.idxmax()} {missed.max():.1%}"])
     yield "## Bias"
     yield table(
-        ["groups by", "", "called yes: gap before", "after", "yes missed: gap before", "after", "most missed now"],
+        ["by", "groups", "called yes: gap before", "after", "yes missed: gap before", "after", "most missed now"],
         lines,
     )
     yield f"Each gap is between the two groups farthest apart, of those with {least_rows:,} rows or more."
