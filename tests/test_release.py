@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -151,10 +150,10 @@ def bucket(monkeypatch):
     server.stop()
 
 
-def test_an_s3_remote_serves_a_fresh_clone(clone, bucket, tmp_path):
+def test_an_s3_remote_serves_a_fresh_clone(clone, shared_cache, bucket, tmp_path):
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
     writer, reader = fresh(clone, tmp_path / "one"), fresh(clone, tmp_path / "two")
-    shutil.copytree(clone.root / ".dvc/cache", writer.root / ".dvc/cache")
+    writer.call("dvc", "cache", "dir", "--local", str(shared_cache))
     for one in (writer, reader):
         one.environment = one.environment | keys
         one.call("dvc", "remote", "add", "-q", "-d", "-f", "storage", "s3://models/ringbound")
