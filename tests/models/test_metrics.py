@@ -71,6 +71,19 @@ def resampled(of_blocks: np.ndarray, seed: int, draws: int = 300) -> uncertainty
     return uncertainty.Resampled(float(of_blocks.mean()), counts @ of_blocks / n, left_out, counts)
 
 
+@pytest.mark.parametrize("name", ["log_loss", "auc", "rmse"])
+def test_a_set_is_measured_as_its_rows_would_be(name):
+    y, p, _ = sample()
+    day = np.arange(500) // 50
+    metric = (metrics.PROBABILITY_METRICS | metrics.REGRESSION_METRICS)[name]
+    found = uncertainty.resample(y, p, day, {name: metric}, draws=5, seed=3)[name]
+    for drawn, counts in zip(found.drawn, found.counts, strict=True):
+        rows = np.repeat(np.arange(500), counts.astype(int)[day])
+        assert drawn == pytest.approx(metric(y[rows], p[rows], np.ones(500)))
+    assert found.left_out[3] == pytest.approx(metric(y[day != 3], p[day != 3], np.ones(450)))
+    assert found.value == metric(y, p, np.ones(500))
+
+
 def test_standard_errors_of_a_mean_are_those_of_its_blocks():
     blocks = np.random.default_rng(1).exponential(size=30)
     found = resampled(blocks, seed=1, draws=5)

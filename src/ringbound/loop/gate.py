@@ -15,7 +15,7 @@ from ringbound.features.prove import prove as prove_rows
 from ringbound.features.replay import replay
 from ringbound.models import gates as gate
 from ringbound.models.bundle import Rung, load_rung, read_facts
-from ringbound.models.comparison import Comparison, compare
+from ringbound.models.comparison import Comparison, changed_slices, compare
 from ringbound.models.evaluation import Evaluation, read_evaluation
 from ringbound.models.gates import Gates, Reason, Verdict
 from ringbound.models.latency import of_matrix, one_row_us
@@ -98,7 +98,7 @@ def judge(
     comparison = compare(before, after, **how)
     if unknown := sorted(set(gates.guarded) - set(after.about["slices"])):
         raise ModelError(f"params.yaml, gates.guarded: expected slices of {after.about['slices']}; got {unknown}")
-    guarded = compare(before, after, by=gates.guarded, **how)
+    guarded = changed_slices(comparison.rows, gates.guarded, task=after.about["task"], **how)
     first = champion or challenger
     times = one_row_us(
         {

@@ -190,28 +190,27 @@ def _flips(before: Contender, after: Contender, judged: Judged) -> Iterator[str]
 
 def _bias(before: Contender, after: Contender, judged: Judged, least_rows: int) -> Iterator[str]:
     """Say how far groups are apart in how often they are called yes, and in how often a yes of theirs is missed."""
-    from fairlearn.metrics import MetricFrame, false_negative_rate, selection_rate
-
     rows, lines = judged.comparison.rows, []
-    for name in after.evaluation.about["slices"]:
-        groups = rows[rows.groupby(name, observed=True)[name].transform("size") >= least_rows]
-        if groups[name].nunique() < 2:
-            continue
-        first, second = (
-            MetricFrame(
-                metrics={"called": selection_rate, "missed": false_negative_rate},
-                y_true=groups["truth"].astype(int),
-                y_pred=(groups[column] >= side.evaluation.about["threshold"]).astype(int),
-                sensitive_features=groups[name],
-            )
-            for column, side in (("before", before), ("after", after))
+    for side, column in ((before, "before"), (after, "after")):
+        called = rows[column] >= side.evaluation.about["threshold"]
+        rows = rows.assign(
+            **{f"called_{column}": called, f"missed_{column}": (~called).astype(float).where(rows["truth"] == 1)}
         )
-        gaps = [f"{frame.difference()[metric]:.1%}" for metric in ("called", "missed") for frame in (first, second)]
-        missed = second.by_group["missed"]
-        lines.append([name, groups[name].nunique(), *gaps, f"{missed.idxmax()} {missed.max():.1%}"])
+    for name in after.evaluation.about["slices"]:
+        groups = rows.groupby(name, observed=True)
+        large = groups.size() >= least_rows
+        if large.sum() < 2:
+            continue
+        rates = {
+            rate: groups[rate].mean()[large]
+            for rate in ("called_before", "called_after", "missed_before", "missed_after")
+        }
+        missed = rates["missed_after"].dropna()
+        gaps = [f"{rate.max() - rate.min():.1%}" for rate in rates.values()]
+        most = f"{missed.idxmax()} {missed.max():.1%}" if len(missed) else "—"
+        lines.append([name, int(large.sum()), *gaps, most])
     yield "## Bias"
     yield table(
-        ["by", "groups", "called yes: gap before", "after", "yes missed: gap before", "after", "most missed now"],
-        lines,
+        ["by", "groups", "called yes: gap before", "after", "yes missed: gap before", "after", "most missed now"], lines
     )
     yield f"Each gap is between the two groups farthest apart, of those with {least_rows:,} rows or more."

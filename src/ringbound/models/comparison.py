@@ -34,16 +34,8 @@ def primary_loss(task: str) -> str:
     return "log_loss" if task == "classification" else "mse"
 
 
-def compare(
-    before: Evaluation,
-    after: Evaluation,
-    *,
-    by: Sequence[str] | None = None,
-    draws: int,
-    seed: int,
-    least_rows: int,
-) -> Comparison:
-    """Compare two models on the rows that both have answered; slices are those of `by`, or all that the later one has.
+def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, least_rows: int) -> Comparison:
+    """Compare two models on the rows that both have answered, as a whole and by the slices that the later one has.
 
     `ModelError` where there is nothing to compare.
     """
@@ -62,22 +54,28 @@ def compare(
         )
     y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
     blocks = rows["block"].to_numpy()
-    losses = LOSSES[primary_loss(task)]
-    named = rows.assign(loss_before=losses(y, first), loss_after=losses(y, second))
     return Comparison(
         rows,
         len(before.rows) - len(joined),
         len(after.rows) - len(joined),
         int((~same).sum()),
         paired(y, first, second, blocks, after.metrics, draws=draws, seed=seed),
-        paired_slices(
-            named, after.about["slices"] if by is None else by, before="loss_before", after="loss_after", block="block",
-            draws=draws, seed=seed, least=least_rows,
-        ),
+        changed_slices(rows, after.about["slices"], task=task, draws=draws, seed=seed, least_rows=least_rows),
         {name: calibration_table(y, p) for name, p in (("before", first), ("after", second))}
         if task == "classification"
         else {},
-    )  # fmt: skip
+    )
+
+
+def changed_slices(
+    rows: pd.DataFrame, by: Sequence[str], *, task: str, draws: int, seed: int, least_rows: int
+) -> pd.DataFrame:
+    """Return how the mean loss of compared rows changes in each slice of `by`; these slices are judged together."""
+    losses = LOSSES[primary_loss(task)]
+    y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
+    named = rows.assign(loss_before=losses(y, first), loss_after=losses(y, second))
+    how = {"before": "loss_before", "after": "loss_after", "block": "block"}
+    return paired_slices(named, by, **how, draws=draws, seed=seed, least=least_rows)
 
 
 def flips(rows: pd.DataFrame, before: float, after: float) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import pandas as pd
+
 from ringbound.errors import ModelError
 from ringbound.models.comparison import Comparison, primary_loss
 
@@ -86,11 +88,11 @@ def better_gate(comparison: Comparison, task: str) -> Reason:
     )
 
 
-def slices_gate(guarded: Comparison, names: Sequence[str]) -> Reason:
-    """No guarded slice worse beyond noise; `guarded` is a comparison by these slices alone."""
-    worse = guarded.slices[guarded.slices["judgement"] == "worse"]
+def slices_gate(guarded: pd.DataFrame, names: Sequence[str]) -> Reason:
+    """No guarded slice worse beyond noise; `guarded` are these slices as compared, a row each."""
+    worse = guarded[guarded["judgement"] == "worse"]
     says = ", ".join(f"{row.slice} {row.value} {row.change:+.4f} on {row.rows:,} rows" for row in worse.itertuples())
-    judged = f"none of {len(guarded.slices)} slices by {', '.join(names)} is worse beyond noise"
+    judged = f"none of {len(guarded)} slices by {', '.join(names)} is worse beyond noise"
     return Reason("slices", "failed" if len(worse) else "passed", f"worse: {says}" if len(worse) else judged)
 
 
