@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ringbound.errors import ModelError
+from ringbound.loop import report
 from ringbound.loop.gate import Contender, judge
 from ringbound.models.bundle import Rung
 from ringbound.models.candidates import fit_trees
@@ -174,6 +175,25 @@ def test_a_champion_of_earlier_months_is_asked_about_the_later_ones(full, plain)
     judged = judge(stranger, full, GATES, stage="prod", proofs=PROOFS)
     assert len(judged.comparison.rows) == 1000
     assert outcomes(judged)["coverage"] == "open"
+
+
+def test_the_reports_bias_is_what_fairlearn_says(full, plain):
+    from fairlearn.metrics import MetricFrame, false_negative_rate, selection_rate
+
+    judged = judge(plain, full, GATES, stage="prod", proofs=PROOFS)
+    _, said, _ = report._bias(plain, full, judged, 100)
+    rows = judged.comparison.rows
+    rows = rows[rows.groupby("carrier")["carrier"].transform("size") >= 100]
+    gaps = [
+        MetricFrame(
+            metrics=rate, y_true=rows["truth"] == 1, y_pred=rows[side] >= 0.25, sensitive_features=rows["carrier"]
+        ).difference()
+        for rate in (selection_rate, false_negative_rate)
+        for side in ("before", "after")
+    ]
+    assert said.splitlines()[2].startswith(
+        " | ".join(["| carrier", str(rows["carrier"].nunique()), *(f"{gap:.1%}" for gap in gaps)]) + " | "
+    )
 
 
 def test_rows_of_one_side_alone_and_of_another_outcome_are_counted_apart(full, plain):

@@ -189,7 +189,10 @@ def _flips(before: Contender, after: Contender, judged: Judged) -> Iterator[str]
 
 
 def _bias(before: Contender, after: Contender, judged: Judged, least_rows: int) -> Iterator[str]:
-    """Say how far groups are apart in how often they are called yes, and in how often a yes of theirs is missed."""
+    """Say how far groups are apart in how often they are called yes, and in how often a yes of theirs is missed.
+
+    These are fairlearn's selection rate and false-negative rate; its MetricFrame takes as long as all the rest.
+    """
     rows, lines = judged.comparison.rows, []
     for side, column in ((before, "before"), (after, "after")):
         called = rows[column] >= side.evaluation.about["threshold"]

@@ -11,6 +11,8 @@ from ringbound.serving.request import microseconds, row_model, validated
 from ringbound.store import Clock, Event, Store, wall_clock
 
 MOST_EVENTS = 1000
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no text with that character."""
 AHEAD_S = 60
 """How far the clock of who sends an event may be ahead of ours."""
 
@@ -49,7 +51,12 @@ class Intake:
 def _event_model(source: EventSource, clock: Clock) -> type[pydantic.BaseModel]:
     fields = row_model(source.fields, source.name.capitalize())
     more: dict[str, Any] = {
-        "id": (str, pydantic.Field(min_length=1, max_length=200, description="which event it is, within its source")),
+        "id": (
+            str,
+            pydantic.Field(
+                min_length=1, max_length=200, pattern=NO_NUL, description="which event it is, within its source"
+            ),
+        ),
         "time": (pydantic.AwareDatetime, pydantic.Field(description="when it happened, with offset")),
     }
     if clock is not wall_clock:
