@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SETUP := .venv/.ready
 
 .DEFAULT_GOAL := help
-STAGE ?= prod
+ENVIRONMENT ?= prod
 .PHONY: help setup run test lab serve model dashboard check bench lock clean
 
 help:  ## list the targets
@@ -35,7 +35,7 @@ run: $(SETUP)  ## run the whole pipeline and say what came out
 	@ringbound summary
 
 test: $(SETUP)  ## run all tests
-	@python -m pytest -n 2 --dist loadfile
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(SETUP)  ## open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab
@@ -43,17 +43,17 @@ lab: $(SETUP)  ## open JupyterLab on the notebooks
 serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000, at the time at which history ends
 	@ringbound features load && ringbound serve --clock event
 
-model: $(SETUP)  ## fetch the model that a stage has: make model STAGE=prod
-	@ringbound registry fetch $(STAGE)
+model: $(SETUP)  ## fetch the model that an environment has: make model ENVIRONMENT=prod
+	@ringbound registry fetch $(ENVIRONMENT)
 
 dashboard: $(SETUP)  ## look at the searches, also while they run, on http://127.0.0.1:8080
 	@optuna-dashboard sqlite:///data/ops/studies.db
 
-check: $(SETUP)  ## lint, types, notebooks clean and in sync
+check: $(SETUP)  ## notebooks clean, in step and complete; lint; types
+	@ringbound notebooks check
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@python -m ringbound.notebooks check
 
 bench: $(SETUP)  ## measure; prints tables, fails on nothing
 	@python -m pytest -s tests/benchmarks/bench_*.py --override-ini addopts=-q

@@ -2,7 +2,8 @@
 # the file as it was. Output belongs to the executed notebooks in data/reports.
 from pathlib import Path
 
-from ringbound.notebooks import clean_on_save, export_after_save
+from ringbound.notebooks.export import export_after_save
+from ringbound.notebooks.source import clean_on_save
 
 c = get_config()  # noqa: F821 - Jupyter provides it
 c.FileContentsManager.pre_save_hook = clean_on_save

@@ -4,18 +4,12 @@
 __all__ = ['AIRPORT', 'CARRIER', 'FLIGHT', 'TAILNUM', 'ORIGIN', 'DEST', 'WHO', 'REQUEST', 'NEW_YORK', 'DEPARTURES', 'ARRIVALS',
            'WEATHER', 'QUEUES', 'PLACES', 'NUMBERS', 'AIRCRAFT', 'SKY', 'FAMILIES', 'FEATURES', 'local_dep',
            'dep_minute', 'weekday', 'block_min', 'flight_number', 'holiday_table', 'holiday_gap_d', 'seats',
-           'aircraft_age_y', 'dest_lat', 'dest_lon', 'measured', 'dep_late', 'arr_late', 'hours', 'label',
-           'split_by_month', 'local_day', 'training_table']
+           'aircraft_age_y', 'dest_lat', 'dest_lon', 'measured', 'dep_late', 'arr_late', 'hours', 'label', 'local_day']
 
 # %% ../../notebooks/features.ipynb #5ef62c21
 import numpy as np
 
-from ringbound.features.clock import local_clock
-from ringbound.features.columns import Category, Reference
-from ringbound.features.definition import FeatureSet
-from ringbound.features.events import EventSource
-from ringbound.features.request import Field
-from ringbound.features.view import view
+from ringbound import EventSource, FeatureSet, Field, Reference, local_clock, view
 
 # %% ../../notebooks/features.ipynb #c9d0a405
 AIRPORT = r"[A-Z0-9]{3}"
@@ -254,29 +248,6 @@ def label(flights, arrivals, *, through, late_min: float, mature_h: float):
     return (delay >= late_min).astype("float64").where(delay.notna() & final)
 
 # %% ../../notebooks/features.ipynb #ec088283
-def split_by_month(day, *, valid_months: int, test_months: int):
-    """Return train, valid or test for each local day; the last months are test, those before valid."""
-    month = day.str[:7]
-    months = sorted(month.unique())
-    held_out = valid_months + test_months
-    if len(months) <= held_out:
-        raise ValueError(f"expected more than {held_out} months; got {months}; lower valid_months or test_months")
-    names = ["train"] * (len(months) - held_out) + ["valid"] * valid_months + ["test"] * test_months
-    return month.map(dict(zip(months, names, strict=True)))
-
-
 def local_day(sched_dep):
     """Return the day of departure in New York as text."""
     return sched_dep.dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")
-
-
-def training_table(flights, arrivals, features, *, through, horizon_h, late_min, mature_h, valid_months, test_months):
-    """Return one row a flight: id, as-of time, local day, split, label and features (columns, as computed)."""
-    day = local_day(flights["sched_dep"])
-    return flights[["flight_id"]].assign(
-        at=flights["sched_dep"] - hours(horizon_h),
-        day=day,
-        split=split_by_month(day, valid_months=valid_months, test_months=test_months),
-        late=label(flights, arrivals, through=through, late_min=late_min, mature_h=mature_h),
-        **{name: column.texts() if isinstance(column, Category) else column for name, column in features.items()},
-    )

@@ -2,10 +2,10 @@
 
 # %% auto #0
 __all__ = ['INSTANT', 'HAPPENED', 'FORESEEN', 'CONTRACTS', 'text', 'number', 'known', 'flights_contract', 'events_contract',
-           'weather_contract', 'airports_contract', 'planes_contract', 'part_tables']
+           'weather_contract', 'airports_contract', 'planes_contract']
 
 # %% ../../notebooks/validate.ipynb #253ed9d3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import pandera.pandas as pa
@@ -30,7 +30,7 @@ def known(values: pd.Series, what: str) -> pa.Check:
 INSTANT = pd.DatetimeTZDtype("us", "UTC")
 
 
-def flights_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
+def flights_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of schedules."""
     airport = known(tables["airports"]["faa"], "airport")
     after = pa.Check(lambda t: t["sched_arr"] > t["sched_dep"], error="arrives before it departs")
@@ -56,10 +56,10 @@ HAPPENED = {"time": pa.Column(INSTANT), "available_at": pa.Column(INSTANT)}
 FORESEEN = pa.Check(lambda t: t["available_at"] >= t["time"], error="known before it happened")
 
 
-def events_contract(delay: str) -> Callable[[dict[str, pd.DataFrame]], pa.DataFrameSchema]:
+def events_contract(delay: str) -> Callable[[Mapping[str, pd.DataFrame]], pa.DataFrameSchema]:
     """Return the contract of departures or arrivals, whose column `delay` is in minutes."""
 
-    def contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
+    def contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
         flight = known(tables["flights"]["flight_id"], "flight")
         columns = {"flight_id": pa.Column(str, flight), **HAPPENED, delay: number(-120, 2880)}
         return pa.DataFrameSchema(columns, checks=FORESEEN, unique=["flight_id"], report_duplicates="exclude_first")
@@ -67,7 +67,7 @@ def events_contract(delay: str) -> Callable[[dict[str, pd.DataFrame]], pa.DataFr
     return contract
 
 
-def weather_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
+def weather_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of hourly weather: Fahrenheit, miles per hour, inches, millibars, miles."""
     bounds = {
         "temp": (-60, 130),
@@ -85,13 +85,13 @@ def weather_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(columns, checks=FORESEEN, unique=["observation_id"], report_duplicates="exclude_first")
 
 # %% ../../notebooks/validate.ipynb #1f16e50b
-def airports_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
+def airports_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of airports; an airport without a zone serves no flight of ours."""
     columns = {"faa": text(r"^[A-Z0-9]{3}$", unique=True), "lat": number(-90, 90), "lon": number(-180, 180)}
     return pa.DataFrameSchema(columns, report_duplicates="exclude_first")
 
 
-def planes_contract(tables: dict[str, pd.DataFrame]) -> pa.DataFrameSchema:
+def planes_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of planes; the year built is unknown for some."""
     columns = {
         "tailnum": text(r"^[A-Z0-9]{3,7}$", unique=True),
@@ -109,12 +109,3 @@ CONTRACTS = {
     "arrivals": events_contract("arr_delay"),
     "weather": weather_contract,
 }
-
-# %% ../../notebooks/validate.ipynb #3331d160
-def part_tables(tables: dict[str, pd.DataFrame], check) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return the good and the bad rows of every table; `check(rows, schema, table=…)` parts one table."""
-    good: dict[str, pd.DataFrame] = dict(tables)
-    bad: dict[str, pd.DataFrame] = {}
-    for name, contract in CONTRACTS.items():
-        good[name], bad[name] = check(tables[name], contract(good), table=name)
-    return good, bad

@@ -1,1 +1,64 @@
-"""Machinery that turns notebooks into a production ML system; it knows nothing of any one problem."""
+"""Ringbound turns notebooks into a production ML system and closes the loop.
+
+What notebooks use is listed here, in `PUBLIC`, and can be imported from `ringbound` itself. Each name is loaded when it
+is asked for: a service that needs features alone loads features alone.
+"""
+
+import importlib
+from typing import Any
+
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "ringbound.batch.score": ("score",),
+    "ringbound.compute.engines": ("open_engine",),
+    "ringbound.data.contract": ("clean_tables", "part_rows", "write_clean"),
+    "ringbound.data.drift": ("drift_table",),
+    "ringbound.data.files": ("Files",),
+    "ringbound.data.http": ("HttpJson",),
+    "ringbound.data.ingest": ("Table", "ingest"),
+    "ringbound.data.profile": ("constraint_report", "profile", "write_profile"),
+    "ringbound.data.provenance": ("Provenance",),
+    "ringbound.data.sql": ("Sql",),
+    "ringbound.data.tables": ("read_table",),
+    "ringbound.data.times": ("to_utc",),
+    "ringbound.display.figures": ("Plot",),
+    "ringbound.evaluation.ablation": ("evaluate_without",),
+    "ringbound.evaluation.answers": ("write_evaluation",),
+    "ringbound.evaluation.card": ("model_card",),
+    "ringbound.evaluation.decisions": ("decision_table",),
+    "ringbound.evaluation.importance": ("importance_table",),
+    "ringbound.evaluation.ladder": ("evaluate_ladder",),
+    "ringbound.evaluation.slices": ("bias_table", "slice_table", "slices_of"),
+    "ringbound.features.clock": ("local_clock",),
+    "ringbound.features.columns": ("Category", "Reference"),
+    "ringbound.features.definition": ("FeatureSet",),
+    "ringbound.features.events": ("EventSource",),
+    "ringbound.features.frames": ("columns_of",),
+    "ringbound.features.offline": ("EventTables", "compute_features"),
+    "ringbound.features.request": ("Field",),
+    "ringbound.features.view": ("view",),
+    "ringbound.models.bundle": ("load_bundle",),
+    "ringbound.models.candidates": ("Candidate", "fit_linear", "fit_trees"),
+    "ringbound.models.ladder": ("try_ladder", "write_model"),
+    "ringbound.models.selection": ("Budget", "search_models"),
+    "ringbound.problem.declaration": ("Problem",),
+    "ringbound.problem.task": ("Classification", "Costs", "Regression"),
+    "ringbound.problem.training": ("read_training_table", "split_by_month", "with_features", "write_training_table"),
+    "ringbound.serving.bento": ("build_bento",),
+    "ringbound.serving.examples": ("answer_examples",),
+    "ringbound.serving.request": ("validate_rows",),
+}
+"""The public names, by the module that has them."""
+
+_HOME = {name: module for module, names in PUBLIC.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'ringbound' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -9,8 +9,12 @@ class WorkspaceError(RingboundError):
     """A path, a setting or an input that the workspace should have is not there."""
 
 
+class RecordError(RingboundError):
+    """A file that one part of the system writes for another is missing, damaged, in conflict or of an older format."""
+
+
 class NotebookError(RingboundError):
-    """A notebook can not be run as a stage: parameters, tags or exported module are not in order."""
+    """A notebook cannot be run as a stage: parameters, tags or exported module are not in order."""
 
 
 class StageError(RingboundError):
@@ -18,7 +22,7 @@ class StageError(RingboundError):
 
 
 class SourceError(RingboundError):
-    """A source can not be read as a whole: unreachable, unreadable, cut short or of another shape."""
+    """A source cannot be read as a whole: unreachable, unreadable, cut short or of another shape."""
 
 
 class ContractError(RingboundError):
@@ -29,8 +33,12 @@ class FeatureError(RingboundError):
     """A feature's declaration or its inputs do not fit."""
 
 
+class ProblemError(RingboundError):
+    """The declaration of a problem contradicts itself, or the data."""
+
+
 class ModelError(RingboundError):
-    """A search, an evaluation or a comparison is asked for what it can not give."""
+    """A search, an evaluation or a comparison is asked for what it cannot give."""
 
 
 class RegistryError(RingboundError):
@@ -46,7 +54,7 @@ class InputError(RingboundError):
 
 
 class StoreError(RingboundError):
-    """The operational store can not be reached, or what it holds does not fit."""
+    """The operational store cannot be reached, or what it holds does not fit."""
 
 
 def one_line(error: BaseException, limit: int = 600) -> str:

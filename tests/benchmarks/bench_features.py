@@ -17,16 +17,18 @@ import pytest
 
 from flights.features import FEATURES, arr_late, dep_late
 from postgresql import PostgreSQL
+from ringbound.features.frames import plain_rows
+from ringbound.features.history import PAST, deliveries
 from ringbound.features.live import LiveFeatures
 from ringbound.features.offline import EventTables
 from ringbound.features.online import OnlineFeatures
-from ringbound.features.replay import Delivery, deliveries, plain_rows
-from ringbound.features.training import read_requests
 from ringbound.models.bundle import load_bundle
+from ringbound.problem.training import read_requests
 from ringbound.serving.intake import Intake
 from ringbound.serving.predictor import Predictor
 from ringbound.serving.request import validated
-from ringbound.store import Store, event_clock
+from ringbound.store.clock import CLOCKS
+from ringbound.store.log import Store
 
 RUNS = 5
 CONDITIONS = {"dep_late": ("dep_delay", dep_late), "arr_late": ("arr_delay", arr_late)}
@@ -191,10 +193,10 @@ def july(made, tmp_path_factory) -> LiveFeatures:
     tables = EventTables(made / "clean", FEATURES.sources)
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('july')}/store.db")
     for name in FEATURES.sources:
-        events = deliveries(tables, name, *(int(t.as_unit("us").asm8.astype(int)) for t in JULY), Delivery())[1]
+        events = deliveries(tables, name, *(int(t.as_unit("us").asm8.astype(int)) for t in JULY)).events
         for start in range(0, len(events), 5000):
-            store.append(name, events[start : start + 5000], clock=lambda newest: 0)
-    return LiveFeatures(FEATURES, store, clock=event_clock)
+            store.append(name, events[start : start + 5000], PAST)
+    return LiveFeatures(FEATURES, store, clock=CLOCKS["event"])
 
 
 def _line(what: str, seconds: list[float]) -> str:
@@ -244,7 +246,7 @@ def test_events_accepted(july, tmp_path):
         ):
             seconds = []
             for run in range(RUNS):
-                intake = Intake(FEATURES.sources, Store(new(run)), event_clock)
+                intake = Intake(FEATURES.sources, Store(new(run)), CLOCKS["event"])
                 seconds.append(sum(_timed(lambda batch, to=intake: to.take("departures", batch), batches)))
             print(f"{name:>44} {len(events) / median(seconds):>9,.0f}")
     finally:
@@ -254,7 +256,7 @@ def test_events_accepted(july, tmp_path):
 @pytest.mark.parametrize("storm", [[], ["--late", "0.02", "--twice", "0.02", "--seed", "1"]])
 def test_the_year_replayed(root, made, storm):
     started = time.perf_counter()
-    command = [sys.executable, "-m", "ringbound.cli", "features", "replay", *storm]
+    command = [sys.executable, "-m", "ringbound", "features", "replay", *storm]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     print(f"\n{' '.join(storm) or 'as it came'}: {result.stdout.strip()}, {time.perf_counter() - started:.0f} s")

@@ -14,11 +14,12 @@ from statistics import median
 import numpy as np
 import pytest
 
+from ringbound.evaluation.uncertainty import bootstrap, paired
 from ringbound.models.candidates import Candidate, fit_trees
-from ringbound.models.metrics import LOSSES, auc, brier
 from ringbound.models.search import search
-from ringbound.models.uncertainty import bootstrap, paired
 from ringbound.models.validation import Validation, rolling_origin
+from ringbound.problem.metrics import auc, brier
+from ringbound.problem.task import Classification, Costs
 
 RUNS = 1000
 DAYS, A_DAY = 61, 40
@@ -58,9 +59,7 @@ def validation() -> Validation:
     X = random.normal(size=(60_000, 30))
     y = (random.random(60_000) < 1 / (1 + np.exp(-X[:, 0] - X[:, 1] * X[:, 2]))).astype(float)
     months = np.repeat([f"2013-{m:02}" for m in range(1, 7)], 10_000)
-    return Validation(
-        X, y, [0] * 30, "classification", rolling_origin(months, ["2013-05", "2013-06"]), LOSSES["log_loss"], 1
-    )
+    return Validation(X, y, [0] * 30, Classification(Costs(1, 1)), rolling_origin(months, ["2013-05", "2013-06"]), 1)
 
 
 def space(trial) -> dict:
@@ -114,7 +113,7 @@ def test_time_of_a_report(root):
     for _ in range(3):
         started = time.perf_counter()
         result = subprocess.run(
-            [sys.executable, "-m", "ringbound.cli", "report", "--base", "HEAD"],
+            [sys.executable, "-m", "ringbound", "report", "--base", "HEAD"],
             cwd=root,
             capture_output=True,
             text=True,

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-STAGES = ["ingest", "validate", "features", "tune", "evaluate", "package"]
+STAGES = ["ingest", "validate", "features", "problem", "tune", "evaluate", "package"]
 RUNS = 3
 
 
@@ -28,8 +28,8 @@ def timed(command: list[str], root: Path, **environment: str) -> float:
 
 def plain_script(root: Path, out: Path) -> str:
     """Return one script that runs every notebook's code, with params.yaml's values, in one process."""
-    from ringbound import notebooks
-    from ringbound.workspace import load_yaml
+    from ringbound.notebooks import source as notebooks
+    from ringbound.workspace.paths import load_yaml
 
     params = load_yaml(root / "params.yaml")
     lines = ["import matplotlib, runpy", "matplotlib.use('agg')"]
@@ -39,7 +39,7 @@ def plain_script(root: Path, out: Path) -> str:
         for cell in cells:
             code.append(cell["source"])
             if "parameters" in cell["metadata"].get("tags", []):
-                code += [f"{name} = {value!r}" for name, value in params[stage].items()]
+                code += [f"{name} = {value!r}" for name, value in params.get(stage, {}).items()]
         (out / f"{stage}.py").write_text("\n\n".join(code) + "\n")
         lines.append(f"runpy.run_path({str(out / stage)!r} + '.py', run_name='__main__')")
     script = out / "plain.py"
@@ -54,7 +54,7 @@ def test_notebooks_against_a_plain_script(ready, tmp_path):
     for _ in range(RUNS):
         started = time.perf_counter()
         for stage in STAGES:
-            timed([sys.executable, "-m", "ringbound.stage", stage], ready)
+            timed([sys.executable, "-m", "ringbound", "stage", stage], ready)
         seconds["notebooks"].append(time.perf_counter() - started)
         staging = {"RINGBOUND_STAGING": str(tmp_path / "staging")}
         seconds["plain script"].append(timed([sys.executable, script], ready, **environment, **staging))

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ringbound.batch.table import columns_from_table
 from ringbound.features.offline import EventTables, asof_join
 from ringbound.models.bundle import load_bundle
-from ringbound.serving.table import columns_from_table
 
 RUNS = 3
 
@@ -76,7 +76,7 @@ def _score(root: Path, file: Path, output: Path) -> tuple[float, float]:
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
     )
-    command = [sys.executable, "-m", "ringbound.cli", "score", "--input", str(file), "--output", str(output), "--quiet"]
+    command = [sys.executable, "-m", "ringbound", "score", "--input", str(file), "--output", str(output), "--quiet"]
     started = time.perf_counter()
     result = subprocess.run(
         [sys.executable, "-c", code, *command], cwd=root, check=True, capture_output=True, text=True

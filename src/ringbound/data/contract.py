@@ -1,20 +1,37 @@
-"""Hold every row of a table against its contract; part the good from the bad, each bad row with its reasons."""
+"""Hold every row of a table against its contract; part the good from the bad, each bad row with its reasons.
 
-import json
+Tables are checked in the order in which contracts are declared, so that one can refer to the good rows of those before it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pandera.errors
 import pandera.pandas as pa
 
+from ringbound.data.provenance import Provenance
+from ringbound.data.tables import PARTITION, read_partitions, write_partition
+from ringbound.display.tables import Shown
 from ringbound.errors import ContractError
+from ringbound.workspace import layout
+
+Contract = Callable[[Mapping[str, pd.DataFrame]], pa.DataFrameSchema]
+"""The contract of a table, given all tables."""
 
 
-def apply_contract(rows: pd.DataFrame, schema: pa.DataFrameSchema, *, table: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def part_rows(rows: pd.DataFrame, schema: pa.DataFrameSchema, *, table: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return `(good, bad)`: rows that keep the contract, and rows that break it with a column `reason`.
 
     Of duplicate rows the first is good. A missing column breaks the contract for the table as a whole and raises
     `ContractError`.
+
+    >>> import pandas as pd, pandera.pandas as pa
+    >>> schema = pa.DataFrameSchema({"size": pa.Column(float, pa.Check.in_range(0, 10))})
+    >>> good, bad = part_rows(pd.DataFrame({"size": [1.0, 11.0]}), schema, table="boxes")
+    >>> len(good), bad["reason"].tolist()
+    (1, ['size: in_range(0, 10), got 11.0'])
     """
     numbered = rows.reset_index(drop=True)
     try:
@@ -48,13 +65,84 @@ def _reason(case: pd.Series) -> str:
     return f"{case['column']}: {check}, got {case['failure_case'] if pd.notna(case['failure_case']) else 'nothing'}"
 
 
+@dataclass(frozen=True)
+class CleanTables(Shown):
+    """The rows that keep their contracts, those that do not, each with its reason, and those that could not be read.
+
+    `partitions` says, for each good row of a table, which partition of the raw table it came from.
+    """
+
+    good: dict[str, pd.DataFrame]
+    bad: dict[str, pd.DataFrame]
+    unread: dict[str, pd.DataFrame]
+    partitions: dict[str, pd.Series]
+    report: pd.DataFrame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Rows and bad rows of each table, and of each source that had rows which could not be read."""
+        return self.report
+
+    @property
+    def reasons(self) -> pd.DataFrame:
+        """How many rows of each table are bad for which reason."""
+        reasons = [rows.assign(table=name)[["table", "reason"]] for name, rows in self.bad.items()]
+        return pd.concat(reasons).groupby(["table", "reason"]).size().rename("rows").reset_index()
+
+
+def clean_tables(raw: Path, contracts: Mapping[str, Contract], *, limit: float) -> CleanTables:
+    """Hold every raw table to its contract; `ContractError` where more than the share `limit` of one is bad.
+
+    `contracts` gives each table's contract as a function of the tables: those before it have only their good rows left.
+
+    >>> import pandera.pandas as pa
+    >>> from ringbound.testing import examples
+    >>> contract = lambda tables: pa.DataFrameSchema({"depot": pa.Column(str, pa.Check.ne("hill"))})
+    >>> clean_tables(examples.events().folder, {"arrivals": contract}, limit=0.5).frame["bad"].item() > 500
+    True
+    >>> clean_tables(examples.events().folder, {"arrivals": contract}, limit=0.01)
+    Traceback (most recent call last):
+    ringbound.errors.ContractError: arrivals: expected at most 1.00% bad rows; got ...
+    """
+    tables = {name: read_partitions(raw, name) for name in contracts}
+    good, bad = dict(tables), {}
+    for name, contract in contracts.items():
+        good[name], bad[name] = part_rows(tables[name], contract(good), table=name)
+    unread, read_or_not = unreadable(raw)
+    totals = {name: len(rows) for name, rows in tables.items()} | read_or_not
+    report = refuse_too_many(bad | unread, totals, limit=limit)
+    partitions = {name: rows[PARTITION] for name, rows in good.items()}
+    without = lambda parts: {name: rows.drop(columns=PARTITION) for name, rows in parts.items()}  # noqa: E731
+    return CleanTables(without(good), without(bad), unread, partitions, report)
+
+
+def write_clean(tables: CleanTables, provenance: Provenance, clean: Path, quarantine: Path) -> None:
+    """Write the good rows in the partitions they came from, with their provenance, and the bad ones with their reasons.
+
+    >>> import pandera.pandas as pa
+    >>> from ringbound.testing import examples
+    >>> raw, folder = examples.events().folder, examples.folder()
+    >>> tables = clean_tables(raw, {"arrivals": lambda tables: pa.DataFrameSchema()}, limit=0.0)
+    >>> write_clean(tables, Provenance.read(raw / "provenance.json"), folder / "good", folder / "bad")
+    >>> sorted(file.name for file in (folder / "good/arrivals").iterdir())
+    ['2020-02.parquet', '2020-03.parquet']
+    """
+    provenance.write(clean / layout.PROVENANCE)
+    quarantine.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.good.items():
+        for partition, part in rows.groupby(tables.partitions[name], sort=True):
+            write_partition(part, None, clean / name / f"{partition}.parquet")
+        tables.bad[name].to_parquet(quarantine / f"{name}.parquet", index=False)
+
+
 def unreadable(raw: Path) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """Return, by source, the rows that ingest could not read and how many rows there were with them."""
-    rejected = pd.read_parquet(raw / "rejected.parquet")
-    tables = json.loads((raw / "provenance.json").read_text("utf-8"))["tables"].values()
-    sources = {facts["source"] for facts in tables}
-    rows = {source: max(facts["rows"] for facts in tables if facts["source"] == source) for source in sources}
-    bad = {source: rejected[rejected["source"] == source] for source in sorted(sources)}
+    rejected = pd.read_parquet(raw / layout.REJECTED)
+    tables = Provenance.read(raw / layout.PROVENANCE).tables.values()
+    rows: dict[str, int] = {}
+    for facts in tables:
+        rows[facts.source] = max(facts.rows, rows.get(facts.source, 0))
+    bad = {source: rejected[rejected["source"] == source] for source in sorted(rows)}
     return bad, {source: rows[source] + len(bad[source]) for source in bad}
 
 

@@ -73,7 +73,7 @@ class Files:
                 "declare the encoding in the source"
             ) from error
         except (pa.ArrowInvalid, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-            raise SourceError(f"{name}: can not be read whole: {one_line(error)}; fetch the file again") from error
+            raise SourceError(f"{name}: cannot be read whole: {one_line(error)}; fetch the file again") from error
         raise SourceError(f"{name}: expected .csv, .csv.zip, .csv.gz, .jsonl or .parquet; got another suffix")
 
     def _parse_csv(self, name: str, content: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,19 +1,20 @@
 """From declared tables to month-partitioned Parquet, with provenance; running again changes nothing."""
 
-import json
+import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
+from ringbound.data.provenance import Provenance, TableFacts
 from ringbound.data.sources import Reading, Source, rejected_rows
 from ringbound.data.tables import read_table, write_partition
+from ringbound.workspace import layout
 
 WHOLE = "all"
-REJECTED = "rejected.parquet"
 
 
 def _as_is(rows: pd.DataFrame) -> pd.DataFrame:
@@ -36,18 +37,30 @@ class Table:
     shape: Callable[[pd.DataFrame], pd.DataFrame] = _as_is
 
 
-def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: Path) -> pd.DataFrame:
-    """Read every table up to `through` into `out/TABLE/YYYY-MM.parquet`; return one row of provenance a table.
+def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: Path) -> Provenance:
+    """Read every table up to `through` into `out/TABLE/YYYY-MM.parquet`; return where each came from.
 
     `previous` is the folder an earlier run published, or one that does not exist. From it, months that were complete
     then are taken over for incremental sources; the month that was still open is read again whole, so the result never
-    depends on how often ingest was run. Rows that can not be read go to `out/rejected.parquet`, with
+    depends on how often ingest was run. Rows that cannot be read go to `out/rejected.parquet`, with
     the source, the place where it has one, and the reason.
+
+    >>> from ringbound import Files
+    >>> from ringbound.testing import examples
+    >>> folder, columns = examples.folder(), {"id": "string", "at": "timestamp"}
+    >>> _ = (folder / "boxes.csv").write_text("id,at\\na,2020-01-01T00:00:00Z\\nb,soon\\n")
+    >>> boxes = Table("boxes", Files(folder / "boxes.csv", columns), columns, key=("id",), time="at")
+    >>> through = pd.Timestamp("2020-02-01T00:00Z")
+    >>> (folder / "raw").mkdir()
+    >>> ingest([boxes], through=through, previous=folder / "none", out=folder / "raw").frame["rows"].item()
+    1
+    >>> pd.read_parquet(folder / "raw/rejected.parquet")["reason"].item()
+    'at: expected timestamp, got soon'
     """
     done = _previous_through(previous, through)
     whole = {id(table.source) for table in tables if not _resumable(table, previous)}
     readings: dict[int, Reading] = {}
-    provenance, rejects = [], []
+    made, rejects = [], []
     for table in tables:
         since = done.normalize().replace(day=1) if done is not None and id(table.source) not in whole else None
         if id(table.source) not in readings:
@@ -56,24 +69,23 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
         reading = readings[id(table.source)]
         rows, lost = _cut(table, table.shape(reading.rows), through)
         rejects.append(lost)
-        kept = _take_over(table, previous, out, since)
+        taken_over = _take_over(table, previous, out, since)
         written = _write(table, rows if since is None or not table.time else rows[rows[table.time] >= since], out)
-        provenance.append(_provenance(table, out, reading, kept + written))
+        made.append(_facts(table, out, reading, taken_over + written))
     rejected = pd.concat(rejects, ignore_index=True).drop_duplicates()
-    write_partition(rejected.sort_values(["source", "reason", "row"], kind="stable"), None, out / REJECTED)
+    write_partition(rejected.sort_values(["source", "reason", "row"], kind="stable"), None, out / layout.REJECTED)
     counts = rejected["source"].value_counts()
-    for row in provenance:
-        row["rejected"] = int(counts.get(row["source"], 0))
-    facts = {"through": through.isoformat(), "tables": {row["table"]: row for row in provenance}}
-    (out / "provenance.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    return pd.DataFrame(provenance).set_index("table")
+    tables_of = {facts.table: replace(facts, rejected=int(counts.get(facts.source, 0))) for facts in made}
+    provenance = Provenance(through.isoformat(), tables_of)
+    provenance.write(out / layout.PROVENANCE)
+    return provenance
 
 
 def _previous_through(previous: Path, through: pd.Timestamp) -> pd.Timestamp | None:
-    file = previous / "provenance.json"
+    file = previous / layout.PROVENANCE
     if not file.is_file():
         return None
-    earlier = pd.Timestamp(json.loads(file.read_text("utf-8"))["through"])
+    earlier = Provenance.read(file).known_until
     return earlier if earlier <= through else None
 
 
@@ -99,13 +111,13 @@ def _cut(table: Table, rows: pd.DataFrame, through: pd.Timestamp) -> tuple[pd.Da
 
 def _rejected(source: Source, reading: Reading, previous: Path | None) -> pd.DataFrame:
     """Return what the source could not read, now and, where it was asked for newer rows only, before."""
-    found = reading.rejected.assign(source=source.describe())
+    rejected = reading.rejected.assign(source=source.describe())
     if source.incremental:  # a query's answer has no fixed places
-        found["place"] = ""
+        rejected["place"] = ""
     if previous is None:
-        return found
-    before = pd.read_parquet(previous / REJECTED)
-    return pd.concat([before[before["source"] == source.describe()], found], ignore_index=True)
+        return rejected
+    before = pd.read_parquet(previous / layout.REJECTED)
+    return pd.concat([before[before["source"] == source.describe()], rejected], ignore_index=True)
 
 
 def _take_over(table: Table, previous: Path, out: Path, since: pd.Timestamp | None) -> list[Path]:
@@ -129,21 +141,19 @@ def _write(table: Table, rows: pd.DataFrame, out: Path) -> list[Path]:
     return files
 
 
-def _provenance(table: Table, out: Path, reading: Reading, files: list[Path]) -> dict:
+def _facts(table: Table, out: Path, reading: Reading, files: list[Path]) -> TableFacts:
     rows = read_table(out, table.name) if files else pd.DataFrame(columns=list(table.columns))
     times = rows[table.time] if table.time and len(rows) else None
-    return {
-        "table": table.name,
-        "source": table.source.describe(),
-        "rows": len(rows),
-        "first": None if times is None else times.min().isoformat(),
-        "last": None if times is None else times.max().isoformat(),
-        "partitions": len(files),
-        "sha256": reading.sha256 if not table.source.incremental else _digest(files),
-    }
+    return TableFacts(
+        table=table.name,
+        source=table.source.describe(),
+        rows=len(rows),
+        first=None if times is None else times.min().isoformat(),
+        last=None if times is None else times.max().isoformat(),
+        partitions=len(files),
+        sha256=reading.sha256 if not table.source.incremental else _digest(files),
+    )
 
 
 def _digest(files: list[Path]) -> str:
-    import hashlib
-
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()

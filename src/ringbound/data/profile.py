@@ -1,17 +1,15 @@
-"""Profiles of tables and drift between them; the one room that knows whylogs.
+"""Profiles of tables; the one module that knows whylogs.
 
 whylogs keeps mergeable sketches of any amount of data; its quantile sketches draw random bits, so its files differ from
-run to run and stay out of compared outputs. What decisions rest on, distributions and drift, is counted exactly here.
+run to run and stay out of compared outputs. What decisions rest on, drift, is counted exactly in `ringbound.data.drift`.
 """
 
 import os
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
 
 os.environ["WHYLOGS_NO_ANALYTICS"] = "True"  # read on import: without it, whylogs reports its use to its makers
 import whylogs as why
@@ -19,11 +17,6 @@ from whylogs.core import DatasetSchema
 from whylogs.core.constraints import Constraints, ConstraintsBuilder
 from whylogs.core.datatypes import AnyType, DataType, Fractional, Integral, String, TypeMapper
 from whylogs.core.view.dataset_profile_view import DatasetProfileView
-
-BINS = 10
-TOP_CATEGORIES = 20
-NOTICEABLE = 0.1
-"""Population stability index below which a shift is called small (Siddiqi, Credit Risk Scorecards, 2006, ch. 5)."""
 
 
 class _Types(TypeMapper):
@@ -44,7 +37,13 @@ class _Types(TypeMapper):
 
 
 def profile(rows: pd.DataFrame, at: datetime) -> DatasetProfileView:
-    """Return the whylogs profile of the rows, stamped with the time `at`; timestamps are profiled as seconds."""
+    """Return the whylogs profile of the rows, stamped with the time `at`; timestamps are profiled as seconds.
+
+    >>> from datetime import UTC
+    >>> view = profile(pd.DataFrame({"size": [1.0, 3.0]}), datetime(2020, 1, 1, tzinfo=UTC))
+    >>> float(view.to_pandas().loc["size", "distribution/mean"])
+    2.0
+    """
     plain = rows.copy()
     for name in plain.select_dtypes(include=["datetimetz", "datetime"]):
         plain[name] = plain[name].astype("int64") / 1e6
@@ -58,13 +57,28 @@ def profile(rows: pd.DataFrame, at: datetime) -> DatasetProfileView:
 
 
 def write_profile(view: DatasetProfileView, file: Path) -> None:
-    """Write the profile in whylogs' own format."""
+    """Write the profile in whylogs' own format.
+
+    >>> from datetime import UTC
+    >>> from ringbound.testing import examples
+    >>> file = examples.folder() / "profile.bin"
+    >>> write_profile(profile(pd.DataFrame({"size": [1.0]}), datetime(2020, 1, 1, tzinfo=UTC)), file)
+    >>> file.exists()
+    True
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(view.serialize())
 
 
 def constraint_report(view: DatasetProfileView, constraints: list) -> pd.DataFrame:
-    """Return one row a whylogs constraint: its name and whether the profile keeps it."""
+    """Return one row a whylogs constraint: its name and whether the profile keeps it.
+
+    >>> from datetime import UTC
+    >>> from whylogs.core.constraints.factories import no_missing_values
+    >>> view = profile(pd.DataFrame({"size": [1.0, None]}), datetime(2020, 1, 1, tzinfo=UTC))
+    >>> constraint_report(view, [no_missing_values("size")])["kept"].tolist()
+    [False]
+    """
     builder = ConstraintsBuilder(view)
     for constraint in constraints:
         builder.add_constraint(constraint)
@@ -72,53 +86,3 @@ def constraint_report(view: DatasetProfileView, constraints: list) -> pd.DataFra
     return pd.DataFrame(
         [(r.name, bool(r.passed)) for r in built.generate_constraints_report()], columns=["constraint", "kept"]
     )
-
-
-def stability_index(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the population stability index of two count vectors over the same k bins; half a row is added to each bin."""
-    p, q = before + 0.5, after + 0.5
-    p, q = p / p.sum(), q / q.sum()
-    return float(np.sum((q - p) * np.log(q / p)))
-
-
-def noise_index(n_before: int, n_after: int, bins: int, quantile: float = 0.99) -> float:
-    """Return the index that samples of these sizes from one distribution exceed with probability 1 - `quantile`.
-
-    Under no drift the index is about chi-square with k - 1 degrees of freedom, scaled by 1/n + 1/m (Yurdakul,
-    Statistical Properties of Population Stability Index, 2018, ch. 3).
-    """
-    return float(chi2.ppf(quantile, bins - 1) * (1 / max(n_before, 1) + 1 / max(n_after, 1)))
-
-
-def _counts(before: pd.Series, after: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Count both columns in common bins: tenths of `before` or its most frequent categories, the rest, the missing."""
-    if pd.api.types.is_numeric_dtype(before):
-        numbers = [s.to_numpy("float64", na_value=np.nan) for s in (before, after)]
-        known = numbers[0][~np.isnan(numbers[0])]
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.array([])
-        places = [np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x)) for x in numbers]
-        return tuple(np.bincount(p, minlength=len(edges) + 2).astype(float) for p in places)  # type: ignore[return-value]
-    top = sorted(before.value_counts().head(TOP_CATEGORIES).index)
-    codes = {text: code for code, text in enumerate(top)}
-    places = [s.map(codes).fillna(len(top)).where(s.notna(), len(top) + 1).to_numpy(int) for s in (before, after)]
-    return tuple(np.bincount(p, minlength=len(top) + 2).astype(float) for p in places)  # type: ignore[return-value]
-
-
-def drift_table(parts: dict[str, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    """Return one row a column and pair of consecutive parts: period, column, psi, bound, drifted.
-
-    A shift counts as drift when its index exceeds all of: a noticeable effect (0.1), what samples of these sizes show by
-    chance, and three times the median of the same column's earlier shifts. Large samples alone alarm nothing.
-    """
-    found = []
-    names = list(parts)
-    for column in columns:
-        history: list[float] = []
-        for earlier, later in pairwise(names):
-            before, after = _counts(parts[earlier][column], parts[later][column])
-            psi = stability_index(before, after)
-            usual = 3 * float(np.median(history)) if history else 0.0
-            bound = max(NOTICEABLE, noise_index(int(before.sum()), int(after.sum()), len(before)), usual)
-            found.append((later, column, psi, bound, psi > bound))
-            history.append(psi)
-    return pd.DataFrame(found, columns=["period", "column", "psi", "bound", "drifted"])

@@ -1,4 +1,4 @@
-"""What a source is: a declaration that reads typed rows, and puts aside those it can not read, each with its reason.
+"""What a source is: a declaration that reads typed rows, and puts aside those it cannot read, each with its reason.
 
 What is wrong with a source as a whole raises `SourceError`. Its kinds: `Files`, `Sql`, `HttpJson`, a module each.
 """
@@ -31,6 +31,10 @@ class Source(Protocol):
     def read(self, since: pd.Timestamp | None, through: pd.Timestamp) -> Reading: ...
 
 
+KINDS = ("string", "integer", "number", "boolean", "timestamp")
+"""What a source's column may be declared as."""
+
+
 def rejected_rows(source: str, places: list, reasons: list, rows: list) -> pd.DataFrame:
     """Return the table of rejected rows; the three lists are aligned."""
     frame = pd.DataFrame({"source": source, "place": places, "reason": reasons, "row": rows})
@@ -39,6 +43,10 @@ def rejected_rows(source: str, places: list, reasons: list, rows: list) -> pd.Da
 
 def typed(raw: pd.DataFrame, columns: dict[str, str], source: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Convert the columns of `raw` to their declared types; return the rows that fit and those that do not."""
+    if unknown := sorted({kind for kind in columns.values() if kind not in KINDS}):
+        raise SourceError(
+            f"{source}: expected columns of kind {', '.join(KINDS)}; got {unknown}; correct the declaration"
+        )
     absent = [name for name in columns if name not in raw]
     if absent:
         raise SourceError(

@@ -23,12 +23,32 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 
 
 def read_table(folder: Path, name: str, months: list[str] | None = None) -> pd.DataFrame:
-    """Read the table `name` below `folder`, all its partitions or those of `months` (like `2013-07`), in order."""
+    """Read the table `name` below `folder`, all its partitions or those of `months` (like `2013-07`), in order.
+
+    >>> from ringbound.testing import examples
+    >>> arrivals = read_table(examples.events().folder, "arrivals", months=["2020-03"])
+    >>> arrivals["available_at"].min().month
+    3
+    """
     files = sorted((folder / name).glob("*.parquet"))
     chosen = [f for f in files if months is None or f.stem in months]
     if not chosen:
         raise SourceError(f"expected partitions {months or 'of any month'} of {name}; found {[f.stem for f in files]}")
     return to_pandas(pa.concat_tables([pq.read_table(f) for f in chosen]))
+
+
+PARTITION = "__partition"
+"""The column that says which partition a row came from, where that is asked for."""
+
+
+def read_partitions(folder: Path, name: str) -> pd.DataFrame:
+    """Read the whole table `name` below `folder`; the column `PARTITION` names each row's partition."""
+    parts = [
+        to_pandas(pq.read_table(f)).assign(**{PARTITION: f.stem}) for f in sorted((folder / name).glob("*.parquet"))
+    ]
+    if not parts:
+        raise SourceError(f'expected partitions of {name} in {folder.name}/; found none; run "dvc repro ingest"')
+    return pd.concat(parts, ignore_index=True)
 
 
 def months_of(folder: Path, name: str) -> list[str]:

@@ -9,6 +9,9 @@ def to_utc(local: pd.Series, zone: str | pd.Series, *, second_pass: bool = False
 
     `zone` is one IANA name or a series of them, aligned with `local`. An hour that a clock shows twice is read as its
     first pass unless `second_pass` (PEP 495's fold). Shapes: (n,) to (n,); resolution microseconds.
+
+    >>> to_utc(pd.Series(pd.to_datetime(["2020-03-29 02:30", "2020-07-01 12:00"])), "Europe/Berlin").tolist()
+    [NaT, Timestamp('2020-07-01 10:00:00+0000', tz='UTC')]
     """
     zones = pd.Series(zone, index=local.index) if isinstance(zone, str) else zone
     result = pd.Series(pd.NaT, index=local.index, dtype="datetime64[us, UTC]")

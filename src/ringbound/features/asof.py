@@ -42,7 +42,7 @@ class Track:
     latest: Sequence64
 
     @classmethod
-    def of(cls, numbers: np.ndarray) -> "Track":
+    def from_numbers(cls, numbers: np.ndarray) -> "Track":
         """Return the track of numbers (n,) int64, MISSING where an event has none."""
         has = numbers != MISSING
         at = np.arange(1, len(numbers) + 1)
@@ -62,9 +62,9 @@ class Run:
     tracks: dict[str, Track] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, times: np.ndarray, numbers: dict[str, np.ndarray]) -> "Run":
+    def from_times(cls, times: np.ndarray, numbers: dict[str, np.ndarray]) -> "Run":
         """Return the run of events that are in order; times (n,) int64, numbers (n,) int64 each."""
-        return cls(_padded(times, MISSING), {name: Track.of(column) for name, column in numbers.items()})
+        return cls(_padded(times, MISSING), {name: Track.from_numbers(column) for name, column in numbers.items()})
 
 
 def _padded(values: np.ndarray, pad: int = 0) -> np.ndarray:

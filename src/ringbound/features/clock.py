@@ -16,6 +16,9 @@ def local_clock(utc: np.ndarray, zone: str) -> np.ndarray:
 
     `zoneinfo` is asked once per distinct quarter of an hour, the finest step at which
     any zone in use changes its offset. NaT stays NaT.
+
+    >>> local_clock(np.array(["2020-07-01T12:00"], "datetime64[us]"), "Europe/Berlin")
+    array(['2020-07-01T14:00:00.000000'], dtype='datetime64[us]')
     """
     instants = np.asarray(utc, dtype=TIME).view(np.int64)
     if instants.size == 1:

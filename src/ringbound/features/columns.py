@@ -23,7 +23,7 @@ class Category:
     values: Sequence[str]
 
     @classmethod
-    def of(cls, texts: Sequence[str | None]) -> "Category":
+    def from_texts(cls, texts: Sequence[str | None]) -> "Category":
         """Return the texts as a column, None as missing."""
         codes = np.array([-1 if t is None else i for i, t in enumerate(texts)], dtype=np.int64)
         return cls(codes, ["" if t is None else t for t in texts])
@@ -71,7 +71,7 @@ class Reference:
             raise FeatureError(f"reference: expected unique keys and columns of {len(self.keys)} values; got {lengths}")
 
     @classmethod
-    def of(cls, table: "pd.DataFrame", key: str, columns: Sequence[str]) -> "Reference":
+    def from_table(cls, table: "pd.DataFrame", key: str, columns: Sequence[str]) -> "Reference":
         """Take columns of numbers from a table, in order of its key."""
         ordered = table.sort_values(key)
         numbers = {name: ordered[name].astype("float64").tolist() for name in columns}
@@ -90,3 +90,9 @@ class Reference:
     def from_json(cls, plain: Mapping) -> "Reference":
         """Undo `to_json`."""
         return cls(plain["keys"], plain["columns"])
+
+
+def differs(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Say where float64 values are not the same bits; all missing values are one."""
+    bits = [np.ascontiguousarray(values).view(np.int64) for values in (some, others)]
+    return (bits[0] != bits[1]) & ~(np.isnan(some) & np.isnan(others))

@@ -6,15 +6,12 @@ A function's parameters name what it needs, so a definition reads as what it is 
         return (sched_arr - sched_dep) / np.timedelta64(1, "m")
 """
 
-import ast
 import hashlib
 import inspect
 import json
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -22,10 +19,11 @@ import numpy as np
 from ringbound.errors import FeatureError
 from ringbound.features.columns import Category, Column, Reference
 from ringbound.features.events import EventSource
+from ringbound.features.meaning import meaning_of
 from ringbound.features.request import Field
 from ringbound.features.view import View, Windowed, arguments_of
 
-KERNEL_VERSION = 2
+KERNEL_VERSION = 3
 """Raise when this package computes another value from the same definition."""
 
 AT = Field(
@@ -122,6 +120,18 @@ class FeatureSet:
                         f"got {number!r}"
                     )
 
+    @cached_property
+    def entities(self) -> list[str]:
+        """The request fields that views look events up by, each once."""
+        return list(dict.fromkeys(part for view in self.views for part in view.entity))
+
+    @cached_property
+    def lookback(self) -> dict[str, int]:
+        """How far back the views of each source look, in microseconds; 0 where none does."""
+        return {
+            name: max((view.longest for view in self.views if view.events == name), default=0) for name in self.sources
+        }
+
     @property
     def asked(self) -> list[Field]:
         """The fields of a row that asks: the request's and, where there are views, the time."""
@@ -176,6 +186,15 @@ class FeatureSet:
             self._closures[name] = frozenset({name}).union(*parts)
         return self._closures[name]
 
+    def taking(self, field: str) -> list[str]:
+        """Return the features whose value depends on a field of the request, in model order."""
+        return [
+            name
+            for name in self.names
+            if field in self._closure(name)
+            or any(field in self.windowed[part][0].entity for part in self._closure(name) if part in self.windowed)
+        ]
+
     def inputs_of(self, name: str) -> list[str]:
         """Return what a function takes: fields, references, derived columns, windowed values."""
         return self._inputs[name]
@@ -191,13 +210,16 @@ class FeatureSet:
                 "entity": list(view.entity),
                 "events": source,
                 "value": [feature.aggregate, feature.track, feature.window],
-                "condition": _code(condition, set()),
+                "condition": None if condition is None else meaning_of(condition),
             }
         if name not in self.functions:
             fields = {field.name: field for field in self.request}
             return {"field": _field_meaning(fields[name])} if name in fields else {"reference": name}
-        code = _code(self.functions[name], set())
-        return {"code": code, "takes": {parameter: self.meaning(parameter) for parameter in self._inputs[name]}}
+        code = meaning_of(self.functions[name])
+        # A function may work over the field of its own name.
+        given = {field.name: {"field": _field_meaning(field)} for field in self.request}
+        taken = {p: given[p] if p == name else self.meaning(p) for p in self._inputs[name]}
+        return {"code": code, "takes": taken}
 
     def hash_of(self, name: str) -> str:
         """Twelve hex digits that change when the value of one feature could."""
@@ -233,23 +255,3 @@ def _source_meaning(source: EventSource, used: set | None) -> dict[str, Any]:
         "fields": [_field_meaning(field) for field in source.fields if used is None or field.name in used],
         "scale": {name: scale for name, scale in source.scale.items() if used is None or name in used},
     }
-
-
-def _code(function: Any, seen: set[str]) -> list[str]:
-    """Return the code of a function without prose, and of what it uses from its own package."""
-    if function is None or function.__name__ in seen:
-        return []
-    seen.add(function.__name__)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    definition = tree.body[0]
-    if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
-        definition.body = definition.body[1:]
-    found = [ast.unparse(tree)]  # ast.dump differs between versions of Python
-    package = function.__module__.split(".")[0]
-    for name in sorted(set(function.__code__.co_names)):
-        used = function.__globals__.get(name)
-        if isinstance(used, FunctionType) and used.__module__.split(".")[0] == package:
-            found += _code(used, seen)
-        elif isinstance(used, (str, int, float, tuple)):
-            found.append(f"{name}={used!r}")
-    return found

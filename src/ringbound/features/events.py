@@ -19,7 +19,7 @@ class EventSource:
     `id` and `time` name the columns of a table that say which event it is and when it happened. In such a table, and in
     the log, every event has `available_at` too: when it could be known and had been ingested, whichever was later.
     `scale` gives units to 1 for numbers that views aggregate: 100 keeps two decimals. The declared bounds (`ge`, `le`)
-    times the scale must stay below 2**41, so that sums are exact; other numbers, such as a flight's, only name entities.
+    times the scale must stay below 2**41, so that sums are exact; other numbers, such as that of a room, only name entities.
     """
 
     name: str
@@ -35,12 +35,12 @@ class EventSource:
                 f"{self.name}: expected categories or numbers, none called id, time or available_at; got {wrong}"
             )
         for name, scale in self.scale.items():
-            found = by_name.get(name)
-            if found is None or found.kind != "number" or found.ge is None or found.le is None:
+            field = by_name.get(name)
+            if field is None or field.kind != "number" or field.ge is None or field.le is None:
                 raise FeatureError(
                     f"{self.name}: scale of {name}: expected a number with bounds ge and le among {sorted(by_name)}"
                 )
-            if max(abs(found.ge), abs(found.le)) * scale >= asof.LIMIT:
+            if max(abs(field.ge), abs(field.le)) * scale >= asof.LIMIT:
                 raise FeatureError(
                     f"{self.name}: {name}: bounds times scale {scale} must stay below {asof.LIMIT}; lower the scale"
                 )
@@ -100,15 +100,29 @@ class Events:
         return self[slice(int(first), int(end))]
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Events held in memory, by source, as a reader."""
+
+    events: Mapping[str, Events]
+    until: int = asof.LATEST
+    identity: str = ""
+
+    def read(self, name: str, after: int, until: int) -> Events:
+        """Return a source's events that became available in (after, until], in order."""
+        return self.events[name].between(after, until)
+
+
 class EventReader(Protocol):
     """Where events can be read from, a stretch of time at once.
 
     What became available after `until` is not known there; another `identity` says that other events may be.
     """
 
-    until: int
-    identity: str
-
+    @property
+    def until(self) -> int: ...
+    @property
+    def identity(self) -> str: ...
     def read(self, name: str, after: int, until: int) -> Events:
         """Return a source's events that became available in (after, until], in order."""
         ...

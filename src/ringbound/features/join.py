@@ -69,7 +69,9 @@ def _join(
     grouped = _sorted_by(had)
     grouped = grouped[np.searchsorted(had[grouped], 0) :]  # events without an entity are nobody's
     by_entity = grouped + first
-    run = asof.Run.of(events.available_at[by_entity], {track: column[by_entity] for track, column in numbers.items()})
+    run = asof.Run.from_times(
+        events.available_at[by_entity], {track: column[by_entity] for track, column in numbers.items()}
+    )
     # An event's place is its entity, then its rank in the source's order, which has all ties resolved: one integer. A
     # position is how many places come before the query's. Queries in the same order make the search run through memory once.
     places = had[grouped] * (n + 1) + by_entity

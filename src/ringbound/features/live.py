@@ -1,22 +1,26 @@
 """Features kept up with a store: restored from a snapshot and the log's tail, refreshed before every answer."""
 
-import json
+import logging
 import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ringbound.errors import InputError
+from ringbound.errors import InputError, one_line
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Category, Column
 from ringbound.features.definition import FeatureSet
 from ringbound.features.events import Events, EventSource
+from ringbound.features.logged import from_log
 from ringbound.features.online import RETAINED, OnlineFeatures
-from ringbound.store import Clock, Store, wall_clock
+from ringbound.store.clock import WALL, Clock
+from ringbound.store.log import Store
+from ringbound.store.records import LoggedEvent
 
+LOG = logging.getLogger(__name__)
 SNAPSHOT_EVERY = 100_000
 """Events after which a new snapshot is worth its writing."""
 
@@ -33,7 +37,7 @@ class LiveFeatures:
         features: FeatureSet,
         store: Store,
         *,
-        clock: Clock = wall_clock,
+        clock: Clock = WALL,
         snapshot: Path | None = None,
         retained: int = RETAINED,
     ):
@@ -51,12 +55,12 @@ class LiveFeatures:
 
     def present(self) -> int:
         """Return the present, in microseconds since 1970."""
-        return self.clock(self.newest)
+        return self.clock.now(self.newest)
 
     def refresh(self) -> None:
         """Take in what the log has got since the last time."""
         while rows := self.store.tail(self.online.position):
-            self.online.apply(rows, self.clock(max(row[3] for row in rows)))
+            self.online.apply(rows, self.clock.now(max(event.available_at for event in rows)))
         if self.online.position - self._saved > SNAPSHOT_EVERY:
             self.online.forget()
             self._saved = self.save()
@@ -66,38 +70,40 @@ class LiveFeatures:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return every windowed feature, (n,) float64 each, of n rows with the fields that entities name, and their times.
 
-        `ats` are the times asked about, None for the present. `InputError` where one can not be answered rightly.
+        `ats` are the times asked about, None for the present. `InputError` where one cannot be answered rightly.
         """
         self.refresh()
         present = self.present()
         times = [present if at is None else at for at in ats]
-        if self.clock is wall_clock and max(times) > present:
+        if not self.clock.takes_history and max(times) > present:
             raise InputError("at: expected a time up to now; got one to come; leave it out to ask as of now")
-        found = [self.online.values(at, row) for at, row in zip(times, rows, strict=True)]
-        by_feature = found[0][:, None] if len(rows) == 1 else np.array(found).T
+        vectors = [self.online.values(at, row) for at, row in zip(times, rows, strict=True)]
+        by_feature = vectors[0][:, None] if len(rows) == 1 else np.array(vectors).T
         return dict(zip(self.features.windowed, by_feature, strict=True)), np.array(times, np.int64)
 
     def _restore(self) -> int:
         """Load what matters from the snapshot and the log; return the position that is saved."""
-        end, newest = self.store.newest()
-        present = self.clock(newest)
-        kept = self._read_snapshot()
-        events, saved = kept if kept and kept[1] <= end else ({}, 0)
+        log = self.store.end()
+        end, present = log.position, self.clock.now(log.newest)
+        snapshot = self._read_snapshot()
+        events, saved = snapshot if snapshot and snapshot[1] <= end else ({}, 0)
         tail = list(self._tail(saved, end)) if saved else []
         for name, source in self.features.sources.items():
             after = self.online.needs(name, present)
             if saved:
-                more = from_log(source, [row for row in tail if row[1] == name and row[3] > after])
+                more = from_log(
+                    source, [event for event in tail if event.source == name and event.available_at > after]
+                )
                 events[name] = Events.joined(events[name].between(after, LATEST), more)
             else:
                 events[name] = from_log(source, self.store.since(name, after, LATEST, end))
         self.online.load(events, end, present)
         return saved if end - saved < SNAPSHOT_EVERY else self.save(events)
 
-    def _tail(self, after: int, until: int) -> Iterable[Any]:
+    def _tail(self, after: int, until: int) -> Iterator[LoggedEvent]:
         while rows := self.store.tail(after):
-            yield from (row for row in rows if row[0] <= until)
-            after = rows[-1][0]
+            yield from (event for event in rows if event.seq <= until)
+            after = rows[-1].seq
 
     def save(self, events: Mapping[str, Events] | None = None) -> int:
         """Write the snapshot and return its position."""
@@ -133,40 +139,12 @@ class LiveFeatures:
             with np.load(self.snapshot, allow_pickle=False) as arrays:
                 log, definition, position = arrays["about"].tolist()
                 if (log, definition) != (self.store.log, self.features.hash):
+                    LOG.warning("snapshot: of another log or of other features; the log is read instead")
                     return None
                 return {n: _from_snapshot(s, arrays) for n, s in self.features.sources.items()}, int(position)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            LOG.warning("snapshot: cannot be read (%s); the log is read instead", one_line(error, 200))
             return None  # it only saves time: the log has everything
-
-
-class LoggedEvents:
-    """The events of `sources` in a store's log, read a stretch of time at once."""
-
-    def __init__(self, store: Store, sources: Mapping[str, EventSource]):
-        self.store = store
-        self.sources = sources
-        self.until = wall_clock(None)
-        self.identity = store.log
-
-    def read(self, name: str, after: int, until: int) -> Events:
-        """Return a source's events that became available in (after, until], in order."""
-        return from_log(self.sources[name], self.store.since(name, after, until))
-
-
-def from_log(source: EventSource, rows: Sequence[Any]) -> Events:
-    """Return rows of the log, in order, as events; what a source's fields do not name is left out."""
-    payloads = [json.loads(row[4]) for row in rows]
-    fields: dict[str, Column] = {}
-    for field in source.fields:
-        values = [payload.get(field.name) for payload in payloads]
-        if field.kind == "category":
-            texts = Category.of(values)
-            places = {text: place for place, text in enumerate(dict.fromkeys(texts.values))}
-            fields[field.name] = Category(np.where(texts.codes < 0, -1, texts.index(places)), list(places))
-        else:
-            fields[field.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-    times = np.array([row[3] for row in rows], dtype=np.int64)
-    return Events.ordered(times, np.array([row[2] for row in rows], dtype=object), fields)
 
 
 def _from_snapshot(source: EventSource, arrays: Mapping[str, np.ndarray]) -> Events:

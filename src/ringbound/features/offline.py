@@ -13,30 +13,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ringbound import workspace
+from ringbound.compute.engines import Engine, local_engine, open_engine
+from ringbound.data.provenance import Provenance
 from ringbound.errors import FeatureError
 from ringbound.features.asof import LATEST
-from ringbound.features.columns import Category, Column
+from ringbound.features.columns import Category, Column, Reference
 from ringbound.features.definition import AT, FeatureSet
-from ringbound.features.engines import Engine, local_engine
 from ringbound.features.events import Events, EventSource
-from ringbound.features.frames import columns_of
+from ringbound.features.frames import columns_of, instants
 from ringbound.features.join import windowed_values
+from ringbound.features.lookup import known_events
+from ringbound.workspace import layout
 
 
 class EventTables:
     """The events of `sources` in month-partitioned Parquet below `folder`, read a stretch of time at once.
 
     A partition holds the events that became available in its month (UTC), as `ringbound.data` writes them, with a
-    provenance.json that says how far they go. `kept` months of a source stay in memory.
+    provenance.json that says how far they go. `months` of a source stay in memory.
     """
 
-    def __init__(self, folder: Path, sources: Mapping[str, EventSource], *, kept: int = 4):
+    def __init__(self, folder: Path, sources: Mapping[str, EventSource], *, months: int = 4):
         self.folder = folder
         self.sources = sources
-        self.kept = kept
-        about = folder / "provenance.json"
-        through = json.loads(about.read_text("utf-8"))["through"] if about.is_file() else None
-        self.until = LATEST if through is None else pd.Timestamp(through).value // 1000
+        self.months = months
+        about = folder / layout.PROVENANCE
+        self.until = Provenance.read(about).until if about.is_file() else LATEST
         files = sorted(file for name in sources for file in (folder / name).glob("*.parquet"))
         self.identity = json.dumps([[f.parent.name, f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files])
         self._read: OrderedDict[Path, pa.Table] = OrderedDict()
@@ -63,7 +66,7 @@ class EventTables:
                 self._read[file] = pq.read_table(file, columns=source.columns)
             except (pa.ArrowInvalid, KeyError) as error:
                 raise FeatureError(f"{source.name}/{file.name}: expected columns {source.columns}; {error}") from error
-            while len(self._read) > self.kept * len(self.sources):
+            while len(self._read) > self.months * len(self.sources):
                 self._read.popitem(last=False)
         return self._read[file]
 
@@ -136,14 +139,14 @@ Shard = tuple[list, dict[str, EventSource], dict[str, Events], np.ndarray, dict[
 
 
 def _shard(features: FeatureSet, events: EventTables, frame: pd.DataFrame) -> Shard:
-    at = frame[AT.name].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
-    entities = dict.fromkeys(part for view in features.views for part in view.entity)
-    longest = {
-        name: max((v.longest for v in features.views if v.events == name), default=0) for name in features.sources
-    }
-    first, last = (int(at.min()), int(at.max())) if len(at) else (0, 0)
-    halo = {name: events.read(name, first - longest[name], last) for name in features.sources}
-    return features.views, features.sources, halo, at, columns_of(frame[list(entities)])
+    at = instants(frame[AT.name])
+    return (
+        features.views,
+        features.sources,
+        known_events(features, events, at),
+        at,
+        columns_of(frame[features.entities]),
+    )
 
 
 def compute_shard(shard: Shard) -> np.ndarray:
@@ -202,3 +205,39 @@ def _digest_columns(digest: hashlib.blake2b, columns: Mapping[str, Column]) -> N
             digest.update("\0".join([name, *map(str, column.values)]).encode())
             column = column.codes
         digest.update(np.asarray(column).tobytes())
+
+
+def by_month(requests: pd.DataFrame, time: str) -> list[pd.DataFrame]:
+    """Return the requests in shards, one per month (UTC) of the column `time`."""
+    return [part for _, part in requests.groupby(requests[time].dt.strftime("%Y-%m"))]
+
+
+def compute_features(
+    features: FeatureSet,
+    events: EventTables,
+    requests: pd.DataFrame,
+    references: Mapping[str, Reference],
+    *,
+    engine: str = "local",
+    scheduler: str = "",
+) -> dict[str, Column]:
+    """Return every feature of `requests`, which have the request's fields and `at`; a column of n rows each.
+
+    Windowed values are joined month by month, so that a year takes no more memory than a month, and months that have not
+    changed are taken from the workspace's cache. `engine` changes where that is done, never the result.
+
+    >>> from ringbound.testing import examples
+    >>> from ringbound.testing.parcels import FEATURES
+    >>> parcels = examples.town().parcels.tail(3)
+    >>> values = compute_features(FEATURES, examples.events(), parcels, examples.town().references)
+    >>> values["depot_arrivals_1h"].shape
+    (3,)
+    """
+    shards = by_month(requests, AT.name)
+    with open_engine(engine, scheduler) as opened:
+        cache = workspace.root() / layout.SHARDS
+        parts = list(asof_join(features, events, shards, engine=opened, cache=cache))
+    tables = [pd.DataFrame(values, index=shard.index) for values, shard in zip(parts, shards, strict=True)]
+    joined = pd.concat(tables).loc[requests.index] if tables else pd.DataFrame(columns=list(features.windowed))
+    windowed = {name: joined[name].to_numpy("float64") for name in features.windowed}
+    return features.compute(columns_of(requests), references, windowed)

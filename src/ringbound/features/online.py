@@ -19,6 +19,7 @@ from ringbound.features.definition import FeatureSet
 from ringbound.features.events import Events, EventSource
 from ringbound.features.join import entity_codes, numbers_of
 from ringbound.features.view import View, arguments_of
+from ringbound.store.records import LoggedEvent
 
 RETAINED = 24 * 60 * asof.MINUTE
 """How old a question may be: by so much more than the longest window the memory reaches back."""
@@ -69,8 +70,7 @@ class OnlineFeatures:
 
     def needs(self, source: str, present: int) -> int:
         """Return the time after which events of a source matter to questions that may be asked at `present`."""
-        longest = max((memory.view.longest for memory in self._of_source[source]), default=0)
-        return present - self.retained - longest
+        return present - self.retained - self.features.lookback[source]
 
     def load(self, events: Mapping[str, Events], position: int, present: int) -> None:
         """Take the events of every source, in order, as all that matters up to `position`."""
@@ -81,14 +81,14 @@ class OnlineFeatures:
             for memory in self._of_source[name]:
                 memory.entities = _entities(memory.view, self.features.sources[name], happened)
 
-    def apply(self, rows: Iterable[Any], present: int) -> int:
-        """Take in events as the log has them (seq, source, id, available_at, payload) and return how many there were."""
+    def apply(self, rows: Iterable[LoggedEvent], present: int) -> int:
+        """Take in events as the log has them and return how many there were."""
         count = 0
-        for seq, source, name, available_at, payload in rows:
+        for event in rows:
             count += 1
-            self.position = seq
-            if source in self._of_source:
-                self.add(source, name, available_at, json.loads(payload))
+            self.position = event.seq
+            if event.source in self._of_source:
+                self.add(event.source, event.id, event.available_at, json.loads(event.payload))
         self.oldest = max(self.oldest, present - self.retained)
         return count
 
@@ -121,11 +121,11 @@ class OnlineFeatures:
                 f"at: expected {_text(self.oldest)} or later, as far as events are remembered; got {_text(at)}; "
                 "ask offline: ringbound score"
             )
-        found: list[float] = []
+        values: list[float] = []
         for memory in self.memories:
             entity = memory.entities.get(_key(memory.view.entity, row))
             if entity is None:
-                found += memory.nothing
+                values += memory.nothing
                 continue
             if entity.waiting:
                 _put_in_order(entity)
@@ -138,8 +138,9 @@ class OnlineFeatures:
                 if length != window:
                     window, lo = length, bisect_right(times, at - length, 0, hi + 1) - 1
                 over, under = aggregate(run, tracks.get(track), lo, hi, at, scale)
-                found.append(1.0 * over / under if under else NAN)  # floats before they are divided, as in `asof.ratio`
-        return np.array(found)
+                # Floats before they are divided, as in `asof.ratio`.
+                values.append(1.0 * over / under if under else NAN)
+        return np.array(values)
 
     def forget(self) -> None:
         """Drop entities of which nothing is left to ask."""
@@ -164,15 +165,15 @@ def _memory(view: View, source: EventSource) -> Memory:
 
 def _tracks(source: EventSource, memories: Sequence[Memory]) -> dict[str, Callable[[Mapping[str, Any]], int]]:
     """Return, for each track that views of a source need, the function that takes it from an event's fields."""
-    found: dict[str, Callable[[Mapping[str, Any]], int]] = {}
+    tracks: dict[str, Callable[[Mapping[str, Any]], int]] = {}
     for memory in memories:
         for track in memory.view.tracks:
             condition = memory.view.conditions.get(track)
             if condition is None:
-                found[track] = _fixed(track, source.scale[track])
+                tracks[track] = _fixed(track, source.scale[track])
             else:
-                found[track] = _held(condition, arguments_of(condition))
-    return found
+                tracks[track] = _held(condition, arguments_of(condition))
+    return tracks
 
 
 def _fixed(track: str, scale: int) -> Callable[[Mapping[str, Any]], int]:
@@ -201,7 +202,9 @@ def _key(entity: tuple[str, ...], fields: Mapping[str, Any]) -> Any:
 
 def _run(times: asof.Sequence64, numbers: Mapping[str, asof.Sequence64]) -> asof.Run:
     """Return the run of an entity's events, which are in order, as sequences that grow."""
-    run = asof.Run.of(np.array(times, np.int64), {n: np.array(column, np.int64) for n, column in numbers.items()})
+    run = asof.Run.from_times(
+        np.array(times, np.int64), {n: np.array(column, np.int64) for n, column in numbers.items()}
+    )
     grow = lambda values: array("q", values.tobytes())  # noqa: E731
     return asof.Run(grow(run.times), {n: asof.Track(*map(grow, vars(t).values())) for n, t in run.tracks.items()})
 

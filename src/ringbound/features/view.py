@@ -59,6 +59,10 @@ def view(name: str, *, entity: str | Sequence[str], events: str, **features: tup
     and `last` of a number; `rate` of a condition, a function of the event's numbers that works on each element:
     the share of the events for which it holds, leaving out those that miss a number it takes. A window is a text like
     `90min`, `3h` or `28d`; several make several features. Where it is empty, `count` is 0 and all others are missing.
+
+    >>> made = view("shop", entity="shop", events="sales", paid=("mean", "paid", ["1h", "1d"]), sales=("count", "1h"))
+    >>> [feature.name for feature in made.features]
+    ['shop_paid_1h', 'shop_paid_1d', 'shop_sales_1h']
     """
     declared, conditions = [], {}
     for key, parts in features.items():

@@ -1,25 +1,26 @@
 """The model as a folder of plain files: what serving needs and nothing that runs on being loaded.
 
-bundle.json       what it is: features and their hash, vocabularies, decision, provenance, digests of the other files
+bundle.json       what it is: see `BundleFacts`
 references.json   the tables that features look things up in
 full.treelite     or full.json: the model
 reduced.treelite  or reduced.json: a model that looks back on no events; prior.json: rates by a few features
 
-The rungs full, reduced, prior and default answer the same question, each with less than the one before.
+The rungs full, reduced, prior and default answer the same question, each with less than the one before. A bundle
+has those that beat the one below them.
 """
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ringbound.errors import BundleError
+from ringbound import workspace
+from ringbound.errors import BundleError, RecordError
 from ringbound.features.columns import Column, Reference
 from ringbound.features.definition import FeatureSet
 from ringbound.models.calibration import Calibration
@@ -27,178 +28,254 @@ from ringbound.models.cascade import Cascade
 from ringbound.models.encoding import Encoder
 from ringbound.models.linear import LinearModel
 from ringbound.models.prior import PriorTable
+from ringbound.models.rung import Model, Rung
 from ringbound.models.trees import TreeModel
+from ringbound.problem.declaration import Problem, load_problem
+from ringbound.problem.task import Task, task_from_json, task_to_json
+from ringbound.workspace.records import Record
 
-FORMAT = 2
-Model = LinearModel | TreeModel
+FACTS = "bundle.json"
 Answer = Callable[[Mapping[str, Column]], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A model with the encoder of its features and, for probabilities, the calibration of its answers."""
+class Learnt:
+    """What a model was learnt from and by: rows, first and last month, digest of the training table, candidate, seed."""
 
-    encoder: Encoder
-    model: Model
-    calibration: Calibration | None = None
+    rows: int
+    first: str
+    last: str
+    data: str
+    candidate: str
+    arguments: dict[str, Any]
+    seed: int
 
-    def answer(self, features: Mapping[str, Column]) -> np.ndarray:
-        """Return (n,) answers for features of n rows."""
-        return self.answer_matrix(self.encoder.matrix(features))
 
-    def answer_matrix(self, X: np.ndarray) -> np.ndarray:
-        """Return (n,) answers for encoded rows (n, columns)."""
-        answers = self.model.predict(X)
-        return answers if self.calibration is None else self.calibration.apply(answers)
+@dataclass(frozen=True)
+class ModelFacts(Record):
+    """What a model is, without what it is made of: small enough to be kept in git.
+
+    `entry` names the declaration of the problem, `features` is the hash of the definitions it was made for; `rungs` are
+    the ladder's, best first, `left_out` those that did not beat the next one, with the reason, which is the full model's
+    `warning` where it did not.
+    """
+
+    format: ClassVar[int] = 3
+    made_by: ClassVar[str] = "dvc repro tune"
+
+    version: str
+    problem: str
+    entry: str
+    task: dict[str, Any]
+    features: str
+    default: float
+    cascade: Cascade | None
+    rungs: list[str]
+    left_out: dict[str, str]
+    warning: str
+    learnt: Learnt
+
+
+@dataclass(frozen=True)
+class RungFacts:
+    """A fitted rung: its file, the numbers it takes, the categories with their vocabularies, its calibration."""
+
+    file: str
+    numbers: list[str]
+    vocabularies: list[tuple[str, list[str]]]
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True)
+class BundleFacts(Record):
+    """bundle.json: what the model is, its fitted rungs, and the digest of every other file."""
+
+    format: ClassVar[int] = 3
+    made_by: ClassVar[str] = "dvc repro tune"
+
+    model: ModelFacts
+    fitted: dict[str, RungFacts]
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle: `facts` is bundle.json, the rest is ready to compute."""
+    """A loaded bundle, ready to compute; `facts` is bundle.json."""
 
-    facts: dict[str, Any]
-    features: FeatureSet
+    facts: BundleFacts
+    problem: Problem
     references: dict[str, Reference]
     full: Rung
     reduced: Rung | None
     prior: PriorTable | None
 
     @property
-    def version(self) -> str:
-        """Twelve hex digits of a digest over everything in the bundle."""
-        return self.facts["version"]
+    def model(self) -> ModelFacts:
+        """What the model is."""
+        return self.facts.model
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What the model is, without what it is made of: small enough to be kept in git."""
-        return {name: value for name, value in self.facts.items() if name not in ("files", "format", "rungs")}
+    def version(self) -> str:
+        """Twelve hex digits of a digest over everything in the bundle."""
+        return self.facts.model.version
+
+    @property
+    def features(self) -> FeatureSet:
+        """The definitions that its values are computed by."""
+        return self.problem.features
 
     @cached_property
-    def threshold(self) -> float | None:
-        """The probability from which the decision is yes; None for regression."""
-        return self.facts["threshold"]
+    def task(self) -> Task:
+        """The task that it was made for, with the costs it was made with."""
+        return task_from_json(self.facts.model.task)
 
-    @cached_property
+    @property
     def cascade(self) -> Cascade | None:
         """Where the reduced model is sure enough to answer alone; None where the full one always answers."""
-        return Cascade(*self.facts["cascade"]) if self.facts["cascade"] else None
+        return self.facts.model.cascade
 
     @cached_property
     def rungs(self) -> dict[str, Answer]:
         """The ladder, best first: each rung's answers (n,) for the features of n rows."""
-        ladder: dict[str, Answer] = {"full": self.full.answer}
-        if self.reduced:
-            ladder["reduced"] = self.reduced.answer
-        if self.prior:
-            default = self.prior.default
-            ladder["prior"] = self.prior.predict
-            ladder["default"] = lambda features: np.full(len(next(iter(features.values()))), default)
-        return ladder
+        default = self.facts.model.default
+        answers: dict[str, Answer] = {"full": self.full.answer}
+        answers |= {"reduced": self.reduced.answer} if self.reduced else {}
+        answers |= {"prior": self.prior.predict} if self.prior else {}
+        return answers | {"default": lambda features: np.full(len(next(iter(features.values()))), default)}
 
     def predict(self, columns: Mapping[str, Column], windowed: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Return (n,) probabilities, or values for regression, for request columns and windowed values of n rows."""
+        """Return (n,) answers of the full model for request columns and windowed values of n rows."""
         return self.full.answer(self.features.compute(columns, self.references, windowed))
 
 
 def write_bundle(
     folder: Path,
     *,
+    problem: Problem,
     full: Rung,
-    entry: str,
-    features: FeatureSet,
     references: Mapping[str, Reference],
-    task: str,
-    threshold: float | None,
-    provenance: Mapping[str, Any],
+    default: float,
+    learnt: Learnt,
     reduced: Rung | None = None,
     prior: PriorTable | None = None,
     cascade: Cascade | None = None,
-) -> None:
-    """Write a bundle; the same inputs give the same bytes. `entry` names the feature set: `flights.features:FEATURES`."""
+    left_out: Mapping[str, str] | None = None,
+    warning: str = "",
+    entry: str = "",
+) -> BundleFacts:
+    """Write a bundle and return what it is; the same inputs give the same bytes.
+
+    `entry` names the declaration of the problem, by default as pyproject.toml does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "references.json", {name: references[name].to_json() for name in features.references})
-    files = [folder / "references.json"]
-    rungs = {}
+    contents: dict[str, bytes] = {
+        "references.json": _json({name: references[name].to_json() for name in problem.features.references})
+    }
+    fitted = {}
     for name, rung in {"full": full, "reduced": reduced}.items():
         if rung is None:
             continue
+        file = f"{name}.{'treelite' if isinstance(rung.model, TreeModel) else 'json'}"
         if isinstance(rung.model, TreeModel):
-            files.append(folder / f"{name}.treelite")
-            rung.model.write(files[-1])
+            rung.model.write(folder / file)
+            contents[file] = (folder / file).read_bytes()
         else:
-            files.append(folder / f"{name}.json")
-            _write_json(files[-1], rung.model.to_json())
-        rungs[name] = {
-            "file": files[-1].name,
-            "numbers": rung.encoder.numbers,
-            "vocabularies": [[category, texts] for category, texts in rung.encoder.vocabularies.items()],
-            "calibration": asdict(rung.calibration) if rung.calibration else None,
-        }
+            contents[file] = _json(rung.model.to_json())
+        vocabularies = list(rung.encoder.vocabularies.items())
+        fitted[name] = RungFacts(file, rung.encoder.numbers, vocabularies, rung.calibration)
     if prior is not None:
-        files.append(folder / "prior.json")
-        _write_json(files[-1], prior.to_json())
-    facts: dict[str, Any] = {
-        "format": FORMAT,
-        "task": task,
-        "features": {"entry": entry, "hash": features.hash},
-        "rungs": rungs,
-        "threshold": threshold,
-        "cascade": [cascade.low, cascade.high] if cascade else None,
-        "provenance": dict(provenance),
-        "files": {f.name: _digest(f.read_bytes()) for f in files},
-    }
-    facts["version"] = _digest(json.dumps(facts, sort_keys=True).encode())[:12]
-    _write_json(folder / "bundle.json", facts)
+        contents["prior.json"] = _json(prior.to_json())
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    model = ModelFacts(
+        version="",
+        problem=problem.name,
+        entry=entry or workspace.problem_entry(),
+        task=task_to_json(problem.task),
+        features=problem.features.hash,
+        default=default,
+        cascade=cascade,
+        rungs=[*fitted, *(["prior"] if prior is not None else []), "default"],
+        left_out=dict(left_out or {}),
+        warning=warning,
+        learnt=learnt,
+    )
+    facts = BundleFacts(model, fitted, {name: _digest(content) for name, content in contents.items()})
+    facts = replace(facts, model=replace(model, version=_version(facts)))
+    facts.write(folder / FACTS)
+    return facts
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load a bundle; `BundleError` where a file is missing or changed, or the installed features are others."""
-    facts, contents = read_facts(folder)
-    module, _, attribute = facts["features"]["entry"].partition(":")
-    features: FeatureSet = getattr(importlib.import_module(module), attribute)
-    if features.hash != facts["features"]["hash"]:
+    """Load a bundle; `BundleError` where a file is missing or changed, or the installed features are others.
+
+    >>> from ringbound.testing import examples
+    >>> version = examples.bundle().version  # it is written here
+    >>> load_bundle(examples.folder() / "models").version == version
+    True
+    """
+    facts = read_facts(folder)
+    problem = load_problem(facts.model.entry)
+    if problem.features.hash != facts.model.features:
         raise BundleError(
-            f"{folder.name}: made for features {facts['features']['hash']}; installed are {features.hash}; "
+            f"{folder.name}: made for features {facts.model.features}; installed are {problem.features.hash}; "
             'run "dvc repro" or install the code the bundle was made with'
         )
-    references = {n: Reference.from_json(r) for n, r in json.loads(contents["references.json"]).items()}
-    prior = PriorTable.from_json(json.loads(contents["prior.json"])) if "prior.json" in contents else None
-    full, reduced = (load_rung(folder, facts, name) for name in ("full", "reduced"))
-    assert full is not None
-    return Bundle(facts, features, references, full, reduced, prior)
+    references = json.loads((folder / "references.json").read_text("utf-8"))
+    prior = folder / "prior.json"
+    full = load_rung(folder, facts, "full")
+    if full is None:
+        raise BundleError(f'{folder.name}: expected a full model; got rungs {facts.model.rungs}; run "dvc repro tune"')
+    return Bundle(
+        facts,
+        problem,
+        {name: Reference.from_json(plain) for name, plain in references.items()},
+        full,
+        load_rung(folder, facts, "reduced"),
+        PriorTable.from_json(json.loads(prior.read_text("utf-8"))) if prior.name in facts.files else None,
+    )
 
 
-def read_facts(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return bundle.json and the other files' contents, after checking their digests."""
+def read_facts(folder: Path) -> BundleFacts:
+    """Return bundle.json, after checking the digests of the other files."""
     try:
-        facts = json.loads((folder / "bundle.json").read_text("utf-8"))
-        contents = {name: (folder / name).read_bytes() for name in facts["files"]}
-    except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
+        facts = BundleFacts.read(folder / FACTS)
+        contents = {name: (folder / name).read_bytes() for name in facts.files}
+    except (FileNotFoundError, RecordError) as error:
         raise BundleError(f'expected a model bundle in {folder.name}/; {error}; run "dvc repro tune"') from error
-    if facts["format"] != FORMAT:
-        raise BundleError(f"{folder.name}: expected bundle format {FORMAT}; got {facts['format']}; rebuild it")
-    for name, content in contents.items():
-        if _digest(content) != facts["files"][name]:
-            raise BundleError(f"{folder.name}/{name}: the file is not the one bundled; fetch or build the bundle again")
-    return facts, contents
+    changed = [name for name, content in contents.items() if _digest(content) != facts.files[name]]
+    changed += [rung.file for rung in facts.fitted.values() if rung.file not in facts.files]
+    changed += [FACTS] if facts.model.version != _version(facts) else []
+    if changed:
+        raise BundleError(
+            f"{folder.name}/{changed[0]}: the file is not the one bundled; fetch or build the bundle again"
+        )
+    return facts
 
 
-def load_rung(folder: Path, facts: Mapping[str, Any], name: str) -> Rung | None:
+def load_rung(folder: Path, facts: BundleFacts, name: str) -> Rung | None:
     """Load one of a bundle's models, whatever features are installed; None where the bundle has none."""
-    about = facts["rungs"].get(name)
+    about = facts.fitted.get(name)
     if about is None:
         return None
-    encoder = Encoder(about["numbers"], dict(about["vocabularies"]))
+    encoder = Encoder(about.numbers, dict(about.vocabularies))
     model: Model
-    if about["file"].endswith(".treelite"):
-        model = TreeModel.read(folder / about["file"], len(encoder.names))
+    if about.file.endswith(".treelite"):
+        model = TreeModel.read(folder / about.file, len(encoder.names))
     else:
-        model = LinearModel.from_json(json.loads((folder / about["file"]).read_text("utf-8")))
-    return Rung(encoder, model, Calibration(**about["calibration"]) if about["calibration"] else None)
+        model = LinearModel.from_json(json.loads((folder / about.file).read_text("utf-8")))
+    return Rung(encoder, model, about.calibration)
 
 
-def _write_json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+def _version(facts: BundleFacts) -> str:
+    """Return twelve hex digits of a digest over all that bundle.json says but the version itself."""
+    plain = asdict(replace(facts, model=replace(facts.model, version="")))
+    return _digest(json.dumps(plain, sort_keys=True).encode())[:12]
+
+
+def _json(content: Any) -> bytes:
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def _digest(content: bytes) -> str:

@@ -9,11 +9,11 @@ import optuna
 import treelite
 from threadpoolctl import threadpool_limits
 
-from ringbound.models.bundle import Model
 from ringbound.models.linear import LinearModel, design, learn_scales
+from ringbound.models.rung import Model
 from ringbound.models.trees import TreeModel
+from ringbound.problem.task import Task
 
-Task = Literal["classification", "regression"]
 Cost = Literal["cheap", "costly"]
 
 
@@ -23,7 +23,7 @@ class Candidate:
 
     `fit(X, y, sizes=…, task=…, seed=…, **arguments)` gets X (n, p) float64 with NaN for missing, categories as codes,
     y (n,), and the size of each column's vocabulary (0 for numbers). `cost` is the class of what an answer costs: the
-    reduced model, which answers where the full one can not or need not, is chosen among the cheap.
+    reduced model, which answers where the full one cannot or need not, is chosen among the cheap.
     """
 
     name: str
@@ -35,17 +35,24 @@ class Candidate:
 def fit_linear(
     X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, seed: int, strength: float
 ) -> LinearModel:
-    """Fit logistic regression, or ridge for regression, with L2 penalty 1 / `strength` on scaled columns and indicators."""
+    """Fit logistic regression, or ridge for regression, with L2 penalty 1 / `strength` on scaled columns and indicators.
+
+    >>> from ringbound.problem.task import Regression
+    >>> X = np.arange(100.0)[:, None]
+    >>> model = fit_linear(X, 2 * X[:, 0], sizes=[0], task=Regression(), seed=1, strength=1000.0)
+    >>> round(float(model.predict(np.array([[50.0]]))[0]), 1)
+    100.0
+    """
     from sklearn.linear_model import LogisticRegression, Ridge
 
     scales = learn_scales(X, sizes)
     with threadpool_limits(1):
-        if task == "classification":
+        if task.probabilities:
             fitted = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(design(X, scales), y)
         else:
             fitted = Ridge(alpha=1.0 / strength, solver="sparse_cg", random_state=seed).fit(design(X, scales), y)
     weights, intercept = np.ravel(fitted.coef_).tolist(), float(np.ravel(fitted.intercept_)[0])
-    return LinearModel(scales, weights, intercept, logistic=task == "classification")
+    return LinearModel(scales, weights, intercept, logistic=task.probabilities)
 
 
 def fit_trees(
@@ -64,10 +71,17 @@ def fit_trees(
     """Fit histogram gradient boosting (scikit-learn) and convert it to a Treelite model.
 
     One thread: scikit-learn adds gradients up in one partial sum a thread, so the bits of a fit depend on their number.
+
+    >>> from ringbound.problem.task import Regression
+    >>> X = np.arange(100.0)[:, None]
+    >>> few = {"learning_rate": 0.5, "iterations": 50, "leaves": 7, "min_leaf": 5, "penalty": 0.0}
+    >>> model = fit_trees(X, 2 * X[:, 0], sizes=[0], task=Regression(), seed=1, **few)
+    >>> abs(float(model.predict(np.array([[50.0]]))[0]) - 100) < 5
+    True
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    kind = HistGradientBoostingClassifier if task == "classification" else HistGradientBoostingRegressor
+    kind = HistGradientBoostingClassifier if task.probabilities else HistGradientBoostingRegressor
     model = kind(
         learning_rate=learning_rate,
         max_iter=iterations,

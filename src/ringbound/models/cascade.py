@@ -38,16 +38,16 @@ def frontier(
     order = np.argsort(cheap, kind="stable")
     p = cheap[order]
     gains = np.concatenate([[0.0], np.cumsum((cheap_loss - costly_loss)[order])])
-    found = []
+    intervals = []
     for share in shares:
         size = round(share * len(p))
         if size == 0:
-            found.append((np.inf, -np.inf))
+            intervals.append((np.inf, -np.inf))
             continue
         start = int(np.argmax(gains[size:] - gains[: len(gains) - size]))
-        found.append((float(p[start]), float(p[start + size - 1])))
+        intervals.append((float(p[start]), float(p[start + size - 1])))
     rows = []
-    for low, high in found:
+    for low, high in intervals:
         costly = Cascade(low, high).asks_costly(cheap)
         rows.append((low, high, costly.mean(), np.where(costly, costly_loss, cheap_loss).mean()))
     return pd.DataFrame(rows, columns=["low", "high", "share", "loss"])

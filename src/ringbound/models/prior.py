@@ -56,5 +56,6 @@ def _keys(features: Mapping[str, Column], widths: Mapping[str, float | None]) ->
         if isinstance(column, Category):
             parts.append(["" if text is None else str(text) for text in column.texts().tolist()])
         else:
-            parts.append(["" if np.isnan(x) else f"{x:g}" for x in np.floor(column / (width or 1.0))])
+            assert width is not None, name
+            parts.append(["" if np.isnan(x) else str(int(x)) for x in np.floor(column / width)])
     return ["\t".join(key) for key in zip(*parts, strict=True)]

@@ -22,9 +22,10 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from ringbound import workspace
+from ringbound.compute.workers import open_workers
 from ringbound.errors import ModelError
 from ringbound.models.candidates import Candidate, Cost
-from ringbound.models.workers import open_workers
+from ringbound.workspace import layout
 
 AHEAD = 8
 """Trials under way before the first of them is told. Part of the result: another number is another study."""
@@ -48,7 +49,7 @@ def best(
     allowed = {c.name for c in candidates if cost in (None, c.cost)}
     done = [t for t in study.get_trials(states=(TrialState.COMPLETE,)) if t.params["candidate"] in allowed]
     if not done:
-        raise ValueError(f"expected a complete trial of {sorted(allowed)}; got none; ask for more trials")
+        raise ModelError(f"search: expected a complete trial of {sorted(allowed)}; got none; ask for more trials")
     return suggest(optuna.trial.FixedTrial(min(done, key=_loss).params), candidates)
 
 
@@ -73,10 +74,10 @@ def search(
     made anew. Where `minutes` cut it short, it is the beginning of the study that more time would give.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    kept = optuna.create_study(storage=storage, study_name=key, load_if_exists=True)
-    known = kept.get_trials(deepcopy=False)
+    stored = optuna.create_study(storage=storage, study_name=key, load_if_exists=True)
+    known = stored.get_trials(deepcopy=False)
     if len(known) >= trials:
-        kept, known = _anew(storage, key), []
+        stored, known = _anew(storage, key), []
     study = optuna.create_study()
     running: deque[tuple[optuna.Trial, Future[list[float]]]] = deque()
     unkept: deque[tuple[optuna.Trial, Future[list[float]]]] = deque()
@@ -95,7 +96,7 @@ def search(
                 future: Future[list[float]] = Future()
                 future.set_result(list(known[number].intermediate_values.values()))
             elif number < len(known):  # of another search, or torn
-                kept, known = _keep_only(storage, key, known[:number]), []
+                stored, known = _keep_only(storage, key, known[:number]), []
             if number >= len(known):
                 if time.monotonic() > end:
                     study.tell(trial, state=TrialState.FAIL)
@@ -104,11 +105,11 @@ def search(
                 unkept.append((trial, future))
             running.append((trial, future))
             while unkept and unkept[0][1].done():
-                kept.add_trial(_frozen(*unkept.popleft(), folds))
+                stored.add_trial(_frozen(*unkept.popleft(), folds))
         while running:
             _tell(study, *running.popleft(), folds, bar)
             while unkept and unkept[0][1].done():
-                kept.add_trial(_frozen(*unkept.popleft(), folds))
+                stored.add_trial(_frozen(*unkept.popleft(), folds))
     return study
 
 
@@ -144,14 +145,14 @@ def _frozen(trial: optuna.Trial, future: "Future[list[float]]", folds: int) -> o
 
 
 def _bars(study: optuna.Study, folds: int) -> list[float]:
-    """Return, for each fold, the median mean loss up to it of the trials told; no bar before AHEAD of them.
+    """Return, for each fold, the median mean loss up to it of the trials ended; no bar before AHEAD of them.
 
     The median rule of Golovin et al., KDD 2017 (Vizier), section 3.2; the last fold has no bar: nothing is left to save.
     """
-    told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    if len(told) < AHEAD:
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    if len(ended) < AHEAD:
         return [float("inf")] * folds
-    means = [[t.intermediate_values[k] for t in told if k in t.intermediate_values] for k in range(folds - 1)]
+    means = [[t.intermediate_values[k] for t in ended if k in t.intermediate_values] for k in range(folds - 1)]
     return [float(np.median(fold)) for fold in means] + [float("inf")]
 
 
@@ -168,14 +169,14 @@ def _anew(storage: str, key: str) -> optuna.Study:
 
 
 def _keep_only(storage: str, key: str, trials: list[optuna.trial.FrozenTrial]) -> optuna.Study:
-    kept = _anew(storage, key)
-    kept.add_trials(trials)
-    return kept
+    study = _anew(storage, key)
+    study.add_trials(trials)
+    return study
 
 
 def study_url(given: str) -> str:
     """Return where studies are kept: the URL `given`, that of the variable `$NAME`, or SQLite in the workspace."""
-    url = os.path.expandvars(given) or f"sqlite:///{workspace.root() / 'data/ops/studies.db'}"
+    url = os.path.expandvars(given) or f"sqlite:///{workspace.root() / layout.STUDIES}"
     if url.startswith("$"):
         raise ModelError(f"storage: expected the variable {url[1:]} to be set to a database's URL; it is not")
     if url.startswith("sqlite:///"):

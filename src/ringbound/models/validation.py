@@ -3,13 +3,15 @@
 Tashman, International Journal of Forecasting 16 (2000).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ringbound.models.candidates import Candidate, Task
+from ringbound.errors import ModelError
+from ringbound.models.candidates import Candidate
+from ringbound.problem.task import Task
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Fold:
     later: np.ndarray
 
 
-def rolling_origin(periods: Sequence[str], judged: Sequence[str]) -> list[Fold]:
+def rolling_origin(periods: Sequence[str] | np.ndarray, judged: Sequence[str]) -> list[Fold]:
     """Return a fold for each period to judge on, in order; its past are all rows of earlier periods.
 
     `periods` names each row's period, (n,); names sort by time: `2013-09`.
@@ -31,16 +33,19 @@ def rolling_origin(periods: Sequence[str], judged: Sequence[str]) -> list[Fold]:
     for name in sorted(judged):
         past, later = np.flatnonzero(names < name), np.flatnonzero(names == name)
         if not len(past) or not len(later):
-            raise ValueError(f"expected rows before and in period {name}; got {len(past)} and {len(later)}")
+            raise ModelError(
+                f"validation: expected rows before and in period {name}; got {len(past)} and {len(later)}; "
+                "judge on later periods, or on fewer"
+            )
         folds.append(Fold(name, past, later))
     return folds
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The rows, the folds and the loss by which every candidate is judged; `judge` is what a search evaluates.
+    """The rows and the folds by which every candidate is judged; `judge` is what a search evaluates.
 
-    X (n, p) and `sizes` are as a candidate takes them, y (n,); `loss(y, answers)` gives each row's loss.
+    X (n, p) and `sizes` are as a candidate takes them, y (n,); the loss is the task's.
     """
 
     X: np.ndarray
@@ -48,7 +53,6 @@ class Validation:
     sizes: list[int]
     task: Task
     folds: list[Fold]
-    loss: Callable[[np.ndarray, np.ndarray], np.ndarray]
     seed: int
 
     def answers(self, candidate: Candidate, arguments: dict[str, Any], fold: Fold) -> np.ndarray:
@@ -64,13 +68,17 @@ class Validation:
         means: list[float] = []
         for fold, bar in zip(self.folds, bars, strict=True):
             answers = self.answers(candidate, arguments, fold)
-            losses.append(float(self.loss(self.y[fold.later], answers).mean()))
+            losses.append(float(self.task.losses(self.y[fold.later], answers).mean()))
             means.append(float(np.mean(losses)))
             if means[-1] > bar:
                 break
         return means
 
-    def out_of_fold(self, candidate: Candidate, arguments: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and answers of all judged rows, (m,) each, by models that were fitted on their past alone."""
-        rows = np.concatenate([fold.later for fold in self.folds])
-        return rows, np.concatenate([self.answers(candidate, arguments, fold) for fold in self.folds])
+    @property
+    def judged(self) -> np.ndarray:
+        """The positions of all judged rows, fold by fold, (m,)."""
+        return np.concatenate([fold.later for fold in self.folds])
+
+    def out_of_fold(self, candidate: Candidate, arguments: dict[str, Any]) -> np.ndarray:
+        """Return answers for all judged rows, (m,), by models that were fitted on their past alone."""
+        return np.concatenate([self.answers(candidate, arguments, fold) for fold in self.folds])

@@ -1,1 +1,1 @@
-"""The bundle at work: online and in batch."""
+"""The bundle at work, online."""

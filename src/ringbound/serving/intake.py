@@ -8,7 +8,7 @@ import pydantic
 from ringbound.errors import InputError
 from ringbound.features.events import EventSource
 from ringbound.serving.request import microseconds, row_model, validated
-from ringbound.store import Clock, Event, Store, wall_clock
+from ringbound.store import WALL, Clock, Event, Store
 
 MOST_EVENTS = 1000
 NO_NUL = r"^[^\x00]*$"
@@ -20,12 +20,12 @@ AHEAD_S = 60
 class Intake:
     """Takes batches of events of the declared `sources` into `store`.
 
-    An event has `id`, `time`, when it happened, and its source's fields. On the wall clock it is available from `time` or
-    from now on, whichever is later. On the event clock, history is sent again, and an event may say itself from when it
-    was known, as `available_at`.
+    An event has `id`, `time`, when it happened, and its source's fields. It is available from `time` or from
+    now on, whichever is later. On a clock that takes history, an event may say itself from when it was known, as
+    `available_at`.
     """
 
-    def __init__(self, sources: Mapping[str, EventSource], store: Store, clock: Clock = wall_clock):
+    def __init__(self, sources: Mapping[str, EventSource], store: Store, clock: Clock = WALL):
         self.store = store
         self.clock = clock
         self.models = {name: _event_model(source, clock) for name, source in sources.items()}
@@ -37,8 +37,8 @@ class Intake:
         if not 1 <= len(events) <= MOST_EVENTS:
             raise InputError(f"events: expected 1 to {MOST_EVENTS}; got {len(events)}; send several batches")
         batch = [_event(event) for event in validated(self.models[source], events, "event")]
-        if self.clock is wall_clock:
-            latest = wall_clock(None) + AHEAD_S * 1_000_000
+        if not self.clock.takes_history:
+            latest = self.clock.now() + AHEAD_S * 1_000_000
             for number, event in enumerate(batch):
                 if event.time > latest:
                     raise InputError(
@@ -59,7 +59,7 @@ def _event_model(source: EventSource, clock: Clock) -> type[pydantic.BaseModel]:
         ),
         "time": (pydantic.AwareDatetime, pydantic.Field(description="when it happened, with offset")),
     }
-    if clock is not wall_clock:
+    if clock.takes_history:
         described = pydantic.Field(default=None, description="from when it was known")
         more["available_at"] = (pydantic.AwareDatetime | None, described)
     return pydantic.create_model(source.name.capitalize(), __base__=fields, **more)

@@ -14,6 +14,7 @@ from ringbound.features.definition import AT
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
 from ringbound.serving.request import columns_from_rows, instant, microseconds, row_model, validated
+from ringbound.store import Prediction
 
 MOST_ROWS = 1000
 
@@ -26,22 +27,14 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def decide(bundle: Bundle, answers: np.ndarray) -> np.ndarray | None:
-    """Return the decision for each probability, (n,) of booleans; None for regression, which decides nothing."""
-    return None if bundle.threshold is None else answers >= bundle.threshold
-
-
 def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
     """Return the pydantic model of one answer of this bundle."""
     value: dict[str, Any] = {"prediction_id": (str, ...)}
-    if bundle.threshold is None:
-        value["value"] = (float, pydantic.Field(description="the predicted value"))
-    else:
-        value["probability"] = (float, pydantic.Field(ge=0, le=1, description="probability of yes"))
-        value["decision"] = (
-            bool,
-            pydantic.Field(description=f"whether the probability is at least {bundle.threshold:g}"),
-        )
+    task = bundle.task
+    bounds: dict[str, Any] = {"ge": 0, "le": 1} if task.probabilities else {}
+    value[task.answer] = (float, pydantic.Field(description=task.says_answer, **bounds))
+    if task.says_decision:
+        value["decision"] = (bool, pydantic.Field(description=task.says_decision))
     value["model_version"] = (str, pydantic.Field(description="version of the bundle that answered"))
     # `model_version` is what everyone calls it; pydantic keeps the prefix for itself unless told.
     return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
@@ -84,11 +77,11 @@ class Predictor:
         features, times = self.look_up(rows)
         vectors = self.bundle.full.encoder.matrix(features)
         answers = self.bundle.full.answer_matrix(vectors)
-        decisions = decide(self.bundle, answers)
+        decisions = self.bundle.task.decide(answers)
         ids = [self._new_id() for _ in rows]
         if self.live is not None:
             self._keep(self.live, ids, rows, times, vectors, answers)
-        name = "value" if decisions is None else "probability"
+        name = self.bundle.task.answer
         return [
             {"prediction_id": ids[i], name: float(answer)}
             | ({} if decisions is None else {"decision": bool(decisions[i])})
@@ -131,23 +124,20 @@ class Predictor:
         vectors: np.ndarray,
         answers: np.ndarray,
     ) -> None:
-        shared = {
-            "made_at": self._now(),
-            "position": live.online.position,
-            "model_version": self.bundle.version,
-            "features": self.bundle.features.hash,
-        }
-        asked = {field.name for field in self.fields}
+        made_at, asked = self._now(), {field.name for field in self.fields}
         live.store.record(
             [
-                shared
-                | {
-                    "prediction_id": ids[i],
-                    "at": int(times[i]),
-                    "answer": float(answers[i]),
-                    "row": row.model_dump_json(include=asked),
-                    "vector": vectors[i].tobytes(),
-                }
+                Prediction(
+                    prediction_id=ids[i],
+                    made_at=made_at,
+                    at=int(times[i]),
+                    position=live.online.position,
+                    model_version=self.bundle.version,
+                    features=self.bundle.features.hash,
+                    answer=float(answers[i]),
+                    row=row.model_dump_json(include=asked),
+                    vector=vectors[i].tobytes(),
+                )
                 for i, row in enumerate(rows)
             ]
         )

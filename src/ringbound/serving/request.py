@@ -9,6 +9,7 @@ import pydantic
 
 from ringbound.errors import InputError
 from ringbound.features.columns import Category, Column
+from ringbound.features.definition import FeatureSet
 from ringbound.features.request import Field
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ def columns_from_rows(rows: Sequence[pydantic.BaseModel], fields: Sequence[Field
     for field in fields:
         values = [getattr(row, field.name) for row in rows]
         if field.kind == "category":
-            columns[field.name] = Category.of(values)
+            columns[field.name] = Category.from_texts(values)
         elif field.kind == "number":
             columns[field.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
         else:
@@ -54,15 +55,28 @@ def validated(
     model: type[pydantic.BaseModel], rows: Sequence[Mapping[str, Any]], what: str
 ) -> list[pydantic.BaseModel]:
     """Return the rows as the model has them; `InputError` names the first that does not fit, as `what` and its number."""
-    found = []
+    checked = []
     for number, row in enumerate(rows):
         try:
-            found.append(model.model_validate(row))
+            checked.append(model.model_validate(row))
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise InputError(f"{what} {number}: {place}: {first['msg']}; got {first['input']!r}") from None
-    return found
+    return checked
+
+
+def validate_rows(features: FeatureSet, rows: Sequence[Mapping[str, Any]]) -> list[pydantic.BaseModel]:
+    """Return rows held to what a feature set asks for; `InputError` names the first that does not fit.
+
+    >>> from ringbound.testing.parcels import FEATURES, PROBLEM
+    >>> validate_rows(FEATURES, PROBLEM.examples)[0].depot
+    'north'
+    >>> validate_rows(FEATURES, [dict(PROBLEM.examples[0], depot="North")])
+    Traceback (most recent call last):
+    ringbound.errors.InputError: row 0: depot: ...
+    """
+    return validated(row_model(features.asked), rows, "row")
 
 
 def microseconds(time: datetime) -> int:

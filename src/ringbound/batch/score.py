@@ -1,0 +1,303 @@
+"""Score files of any size: streamed in chunks, each kept as a part until the whole is written, so a killed run resumes."""
+
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from glob import glob, has_magic
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from ringbound.batch.table import columns_from_table
+from ringbound.errors import InputError, one_line
+from ringbound.features.asof import LATEST
+from ringbound.features.columns import Column
+from ringbound.features.definition import AT
+from ringbound.features.events import EventReader
+from ringbound.features.lookup import values_as_of
+from ringbound.models.bundle import Bundle
+
+CHUNK_ROWS = 65_536
+CHUNK_BYTES = 8 << 20
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of the input, the lines among them that are no rows, and how many bytes of the input are done."""
+
+    rows: pa.Table
+    malformed: list[str]
+    done: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run did: rows written, rows with an error, lines that were no rows, parts taken over from a killed run."""
+
+    rows: int
+    errors: int
+    malformed: int
+    resumed: int
+
+
+def score(
+    pattern: str, output: Path, bundle: Bundle, *, events: EventReader | None = None, progress: bool = True
+) -> Scored:
+    """Score the files that `pattern` names (a path or a glob) into `output`; formats follow the suffixes.
+
+    Every input row comes out, in order, with its columns and `probability` (or `value`), `decision`, `model_version` and
+    `error`, which says why a row was not scored. Lines of a CSV or JSON Lines file that are no rows go to
+    `OUTPUT.malformed`. Where features look back on events, each row says `at` which time it asks, and `events` has what was
+    known then. `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the
+    same call continues.
+
+    >>> from ringbound.testing import examples
+    >>> rows = examples.folder() / "rows.jsonl"
+    >>> questions = examples.town().questions(examples.town().parcels.tail(3))
+    >>> _ = rows.write_text("".join(json.dumps(row) + "\\n" for row in questions))
+    >>> output = examples.folder() / "scored.csv"
+    >>> score(str(rows), output, examples.bundle(), events=examples.events(), progress=False).rows
+    3
+    """
+    if bundle.features.views and events is None:
+        raise InputError(
+            "score: the model looks back on events; expected a folder or a store that has them; see --events"
+        )
+    inputs = input_files(pattern, output)
+    parts = output.with_name(output.name + ".parts")
+    fingerprint = _fingerprint(inputs, output, bundle, events)
+    job = parts / "job.json"
+    if not (job.is_file() and job.read_text("utf-8") == fingerprint):
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir(parents=True)
+        _publish(job, fingerprint.encode())
+    number = resumed = 0
+    size = sum(file.stat().st_size for file in inputs)
+    bar = tqdm(total=size, unit="B", unit_scale=True, desc="score", disable=not progress)
+    with bar, ThreadPoolExecutor(1) as writer:  # encodes one chunk while the model works on the next
+        writing: Future[None] | None = None
+        for number, chunk in enumerate(_chunks(inputs), start=1):
+            counts = parts / f"{number:06d}.json"
+            if counts.is_file():
+                resumed += 1
+            else:
+                table, counted = _scored(chunk, bundle, events)
+                if writing:
+                    writing.result()
+                part = parts / f"{number:06d}{output.suffix}"
+                writing = writer.submit(_write_part, table, chunk.malformed, counted, part, number == 1)
+            bar.update(chunk.done - bar.n)
+        if writing:
+            writing.result()
+    if not number:
+        raise InputError(f"{pattern}: expected rows; got none")
+    totals = [
+        sum(column)
+        for column in zip(*(json.loads(c.read_text("utf-8")) for c in parts.glob("[0-9]*.json")), strict=True)
+    ]
+    _join(parts, output)
+    rows, errors, malformed = totals
+    return Scored(rows, errors, malformed, resumed)
+
+
+def input_files(pattern: str, output: Path) -> list[Path]:
+    """Return the files that `pattern` names, in order; refuse what cannot be scored into `output`."""
+    files = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
+    if not files or not all(file.is_file() for file in files):
+        raise InputError(f"expected files at {pattern}; found none; check the path")
+    for file in (*files, output):
+        if file.suffix not in SUFFIXES:
+            raise InputError(f"{file.name}: expected one of {', '.join(SUFFIXES)}; got {file.suffix or 'no suffix'!r}")
+    if output.resolve() in {file.resolve() for file in files}:
+        raise InputError(f"{output.name}: expected an output that is not an input; give another name")
+    if not output.parent.is_dir():
+        raise InputError(f"expected the folder of {output.name} to exist; make it first")
+    return files
+
+
+def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle, events: EventReader | None) -> str:
+    """Return what a started run must share with this one for its parts to count."""
+    files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in inputs]
+    about = {"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]}
+    return json.dumps(about | {"events": events.identity if events else None})
+
+
+def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
+    """Read the inputs one after the other; all must have the columns of the first."""
+    before, columns = 0, None
+    for file in inputs:
+        size = file.stat().st_size
+        if not size:
+            raise InputError(f"{file.name}: expected rows; the file is empty")
+        reader = {".csv": _csv_chunks, ".jsonl": _json_chunks, ".parquet": _parquet_chunks}[file.suffix]
+        try:
+            for chunk in reader(file, size):
+                columns = columns or chunk.rows.column_names
+                if chunk.rows.column_names != columns:
+                    raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
+                yield Chunk(chunk.rows, chunk.malformed, before + chunk.done)
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{file.name}: cannot be read whole: {one_line(error, 200)}; correct the file and run again"
+            ) from error
+        before += size
+
+
+def _csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    malformed: list[str] = []
+
+    def keep(row: pyarrow.csv.InvalidRow) -> str:
+        malformed.append(row.text)
+        return "skip"
+
+    with file.open("rb") as raw:
+        names = pyarrow.csv.open_csv(io.BytesIO(_head(raw))).schema.names
+        with pyarrow.csv.open_csv(
+            raw,
+            read_options=pyarrow.csv.ReadOptions(block_size=CHUNK_BYTES, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NA"]
+            ),
+        ) as reader:
+            for batch in reader:
+                yield Chunk(pa.Table.from_batches([batch]), malformed.copy(), min(raw.tell(), size))
+                malformed.clear()
+
+
+def _head(raw: io.BufferedReader) -> bytes:
+    line = raw.readline()
+    raw.seek(0)
+    return line
+
+
+def _json_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    names: list[str] | None = None
+    with file.open("rb") as raw:
+        while lines := raw.readlines(CHUNK_BYTES):
+            records, malformed = [], []
+            for line in lines:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    record = None
+                if isinstance(record, dict):
+                    records.append(record)
+                elif line.strip():
+                    malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
+            names = names or list(dict.fromkeys(name for record in records for name in record))
+            columns = {name: pa.array([_text(r.get(name)) for r in records], pa.string()) for name in names}
+            yield Chunk(pa.table(columns), malformed, raw.tell())
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    with pq.ParquetFile(file) as opened:
+        rows = 0
+        for batch in opened.iter_batches(CHUNK_ROWS):
+            rows += batch.num_rows
+            yield Chunk(pa.Table.from_batches([batch]), [], size * rows // opened.metadata.num_rows)
+
+
+def _scored(chunk: Chunk, bundle: Bundle, events: EventReader | None) -> tuple[pa.Table, list[int]]:
+    """Return the chunk's rows with their answers, and how many rows, errors and malformed lines there are."""
+    asked = [replace(field, required=field.required or field is AT) for field in bundle.features.asked]
+    columns, errors = columns_from_table(chunk.rows, asked)
+    windowed = _windowed(bundle, columns, errors, events) if events else {}
+    failed = errors != None  # noqa: E711 - elementwise
+    answers = bundle.predict(columns, windowed)
+    decisions = bundle.task.decide(answers)
+    table = chunk.rows.append_column(bundle.task.answer, pa.array(answers, mask=failed))
+    if decisions is not None:
+        table = table.append_column("decision", pa.array(decisions, mask=failed))
+    table = table.append_column("model_version", pa.repeat(bundle.version, len(answers)))
+    table = table.append_column("error", pa.array(errors, pa.string()))
+    return table, [table.num_rows, int(failed.sum()), len(chunk.malformed)]
+
+
+def _windowed(
+    bundle: Bundle, columns: Mapping[str, Column], errors: np.ndarray, events: EventReader
+) -> dict[str, np.ndarray]:
+    """Return the windowed features of rows; what is asked past the end of what is known becomes an error."""
+    features = bundle.features
+    at = np.asarray(columns[AT.name]).astype("datetime64[us]").astype(np.int64)
+    beyond = (errors == None) & (at > events.until)  # noqa: E711 - elementwise
+    limit = np.datetime64(min(events.until, LATEST), "us").astype("datetime64[s]")
+    errors[beyond] = f"at: expected a time up to {limit}Z, as far as events are known"
+    rows = np.flatnonzero(errors == None)  # noqa: E711
+    windowed = {name: np.full(len(at), np.nan) for name in features.windowed}
+    if len(rows):
+        keys = {name: columns[name][rows] for name in features.entities}
+        for name, values in values_as_of(features, events, at[rows], keys).items():
+            windowed[name][rows] = values
+    return windowed
+
+
+def _write_part(table: pa.Table, malformed: list[str], counted: list[int], part: Path, header: bool) -> None:
+    """Write a chunk's part; the counts come last and say that all of it is there."""
+    buffer = io.BytesIO()
+    _WRITE[part.suffix](table, buffer, header)
+    _publish(part, buffer.getbuffer())
+    if malformed:
+        _publish(part.with_suffix(".malformed"), ("\n".join(malformed) + "\n").encode())
+    _publish(part.with_suffix(".json"), json.dumps(counted).encode())
+
+
+def _write_csv(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
+
+
+def _write_json(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    for record in table.to_pylist():
+        buffer.write(json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n")
+
+
+def _write_arrow(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    with pa.ipc.new_file(buffer, table.schema) as writer:  # encoded as Parquet once, when all parts are there
+        writer.write_table(table)
+
+
+_WRITE = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": _write_arrow}
+
+
+def _publish(file: Path, content: bytes | memoryview) -> None:
+    """Write under another name, then rename: a file that is there is whole."""
+    unfinished = file.with_name(file.name + ".unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(file)
+
+
+def _join(parts: Path, output: Path) -> None:
+    whole = parts / "whole"
+    pieces = sorted(parts.glob(f"[0-9]*{output.suffix}"))
+    if output.suffix == ".parquet":
+        with pq.ParquetWriter(whole, pa.ipc.open_file(pieces[0]).schema) as writer:
+            for piece in pieces:
+                with pa.memory_map(str(piece)) as mapped:
+                    writer.write_table(pa.ipc.open_file(mapped).read_all())
+    else:
+        _concatenate(pieces, whole)
+    malformed = sorted(parts.glob("*.malformed"))
+    if malformed:
+        _concatenate(malformed, parts / "aside")
+        (parts / "aside").replace(output.with_name(output.name + ".malformed"))
+    whole.replace(output)
+    shutil.rmtree(parts)
+
+
+def _concatenate(pieces: list[Path], whole: Path) -> None:
+    with whole.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as opened:
+                shutil.copyfileobj(opened, out, 1 << 20)

@@ -1,0 +1,50 @@
+"""`ringbound`: every command, and how failures are said."""
+
+import sys
+from typing import Any
+
+import typer
+
+from ringbound.cli import features, pipeline, release, serving
+from ringbound.errors import RingboundError, one_line
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""Wrong use of any kind: typer has a click of its own, of whose errors it shows this one's child."""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Turn notebooks into a production ML system: run its stages, look at what they made, score files, serve.",
+)
+for command in (
+    pipeline.stage,
+    pipeline.summary,
+    serving.score,
+    serving.serve,
+    release.gate,
+    release.report,
+    release.ladder,
+):
+    app.command()(command)
+app.add_typer(pipeline.notebooks, name="notebooks")
+app.add_typer(features.app, name="features")
+app.add_typer(release.registry, name="registry")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; wrong use is one line and exit code 2, a failure one line and exit code 1."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except UsageError as error:
+        says, command = error.format_message(), error.ctx.command_path if error.ctx else "ringbound"
+        # Of a group that was called without a command, typer says its help.
+        alone = f"{command}: {one_line(Exception(says))} (see {command} --help)"
+        print(says if "\n" in says.strip() else alone, file=sys.stderr)
+        code = 2
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except (RingboundError, OSError) as error:
+        print(f"ringbound: {one_line(error)}", file=sys.stderr)
+        code = 1
+    sys.exit(code or 0)

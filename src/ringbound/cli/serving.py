@@ -1,0 +1,73 @@
+"""Commands that answer: `ringbound score | serve`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ringbound import workspace
+from ringbound.cli.options import StoreOption
+from ringbound.workspace import layout
+
+
+def score(
+    input: Annotated[str, typer.Option(help="A file or a quoted glob: CSV, JSON Lines or Parquet, by suffix.")],
+    output: Annotated[Path, typer.Option(help="The file to write; its suffix gives the format.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help=f"The model bundle; by default the workspace's {layout.MODELS}.")
+    ] = None,
+    events: Annotated[
+        str,
+        typer.Option(
+            help="Where the events are that features look back on: a folder like data/clean, or a store's URL."
+        ),
+    ] = layout.CLEAN,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Score files in batch, with the same bits as online; a killed run goes on where it was."""
+    from ringbound.batch.score import input_files
+    from ringbound.batch.score import score as score_files
+    from ringbound.features.reader import open_events
+    from ringbound.models.bundle import load_bundle
+
+    input_files(input, output)  # a wrong path is said before models and events are looked for
+    loaded = load_bundle(bundle or workspace.stage_input(layout.MODELS))
+    reader = open_events(events, loaded.features.sources) if loaded.features.views else None
+    done = score_files(input, output, loaded, events=reader, progress=not quiet)
+    notes = [f"{done.rows:,} rows written to {output}"]
+    notes += [f"{done.errors:,} not scored: see column error"] if done.errors else []
+    notes += [f"{done.malformed:,} lines were no rows: see {output.name}.malformed"] if done.malformed else []
+    notes += [f"{done.resumed:,} parts taken over from a run that was stopped"] if done.resumed else []
+    typer.echo("; ".join(notes))
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 3000,
+    store: StoreOption = None,
+    clock: Annotated[
+        Literal["wall", "event"],
+        typer.Option(help="Now: by this machine's clock, or by the newest event, for replays."),
+    ] = "wall",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    environment: Annotated[
+        str, typer.Option(help="Serve what this environment has, like prod; by default what the workspace made.")
+    ] = "",
+) -> None:
+    """Serve the packaged model over HTTP until stopped."""
+    from ringbound.release.registry import fetch_version, open_registry
+    from ringbound.serving.bento import serve as serve_archive
+    from ringbound.serving.settings import ServiceSettings
+    from ringbound.store import Store
+
+    root = workspace.root()
+    url = store or workspace.default_store()
+    Store(url)  # refuses what is not a store before anything listens
+    if environment:
+        archive = fetch_version(open_registry(root), environment) / layout.BENTO
+    else:
+        archive = workspace.stage_input(layout.BENTO)
+    settings = ServiceSettings(
+        bundle=root / layout.MODELS, store=url, clock=clock, workers=workers, snapshot=root / layout.SNAPSHOT
+    )
+    serve_archive(archive, root, host=host, port=port, settings=settings)

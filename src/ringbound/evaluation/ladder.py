@@ -1,0 +1,134 @@
+"""Every rung of a bundle on rows that nothing was fitted or chosen on, each metric with its interval."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ringbound.display.figures import BLUE, GREY, OCHRE, RED, Plot, panels
+from ringbound.display.tables import Shown
+from ringbound.evaluation.calibration import calibration_table
+from ringbound.evaluation.records import Estimates, Ladder, Metrics
+from ringbound.evaluation.uncertainty import bootstrap
+from ringbound.models.bundle import Bundle
+from ringbound.models.cascade import frontier
+from ringbound.models.ladder import SHARES
+from ringbound.problem.metrics import auc
+from ringbound.problem.task import Classification
+from ringbound.problem.training import Rows
+
+COLOURS = {"full": BLUE, "reduced": OCHRE, "prior": GREY}
+
+
+@dataclass(frozen=True)
+class LadderResult(Shown):
+    """What each rung of `bundle` answered for `rows`, and how good that is."""
+
+    bundle: Bundle
+    rows: Rows
+    answers: dict[str, np.ndarray]
+    estimates: dict[str, Estimates]
+
+    @property
+    def caption(self) -> str:
+        """What was measured."""
+        left_out = "; ".join(f"left out: {rung}, {why}" for rung, why in self.bundle.model.left_out.items())
+        return f"model {self.bundle.version} on {self.rows.caption}; {left_out}".rstrip("; ")
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Each metric of each rung, with its 95% interval."""
+        return pd.DataFrame({rung: {m: str(e) for m, e in metrics.items()} for rung, metrics in self.estimates.items()})
+
+    @property
+    def baseline(self) -> str:
+        """The rung to beat: the prior, or what there is at the bottom."""
+        return "prior" if "prior" in self.answers else list(self.answers)[-1]
+
+    @cached_property
+    def decisions(self) -> np.ndarray | None:
+        """The full model's decisions, (n,) of booleans; None where nothing is decided."""
+        return self.bundle.task.decide(self.answers["full"])
+
+    def metrics(self) -> Metrics:
+        """Return the full model and the baseline as a record."""
+        return Metrics(self.estimates["full"], self.estimates[self.baseline], len(self.rows))
+
+    def record(self) -> Ladder:
+        """Return every rung as a record."""
+        return Ladder(self.estimates, self.bundle.model.left_out)
+
+    def figure(self) -> Plot:
+        """Draw how the rungs rank and how they are calibrated; for a regression, what was predicted and observed."""
+        if not isinstance(self.bundle.task, Classification):
+            return self._scatter()
+        figure, (left, right) = panels(9, 3.4, 2)
+        y, task = self.rows.y, self.bundle.task
+        for name, p in self.answers.items():
+            if name not in COLOURS:
+                continue
+            order = np.argsort(-p, kind="stable")
+            hits, alarms = np.cumsum(y[order]) / y.sum(), np.cumsum(1 - y[order]) / (1 - y).sum()
+            step = max(1, len(y) // 1000)
+            label = f"{name}, AUC {self.estimates[name]['auc'].value:.3f}"
+            left.plot(alarms[::step], hits[::step], color=COLOURS[name], label=label)
+            bins = calibration_table(y, p)
+            style = {"color": COLOURS[name], "marker": "o", "markersize": 3, "linewidth": 1}
+            right.errorbar(bins["predicted"], bins["observed"], yerr=2 * bins["standard_error"], **style)
+        left.plot([0, 1], [0, 1], color="#ddd", zorder=0)
+        left.set(xlabel=f"{task.no} called {task.yes}", ylabel=f"{task.yes} called {task.yes}", title="Ranking")
+        left.legend(frameon=False, fontsize=8)
+        right.plot([0, 0.9], [0, 0.9], color="#ddd", zorder=0)
+        title = "Calibration, tenths of the rows"
+        right.set(xlabel="predicted", ylabel="observed (± 2 standard errors)", title=title)
+        return Plot(figure)
+
+    def _scatter(self) -> Plot:
+        figure, axes = panels(4.5, 4)
+        y, p = self.rows.y, self.answers["full"]
+        axes.plot(p, y, ".", color=BLUE, markersize=2, alpha=0.4)
+        span = [float(min(y.min(), p.min())), float(max(y.max(), p.max()))]
+        axes.plot(span, span, color="#ddd", zorder=0)
+        axes.set(xlabel="predicted", ylabel="observed", title="Full model")
+        return Plot(figure)
+
+    def cascade(self) -> Plot:
+        """Draw how good answers are when only some rows ask the full model; the dot is what the bundle carries."""
+        figure, axes = panels(6, 2.8)
+        y, full = self.rows.y, self.answers["full"]
+        weights = np.ones(len(y))
+        title = "Cheap first, costly where it matters"
+        if "reduced" in self.answers and self.bundle.task.probabilities:
+            cheap, losses = self.answers["reduced"], self.bundle.task.losses
+            points = frontier(cheap, losses(y, cheap), losses(y, full), SHARES)
+            asked = [(cheap >= p.low) & (cheap <= p.high) for p in points.itertuples()]
+            along = [auc(y, np.where(costly, full, cheap), weights) for costly in asked]
+            axes.plot(points["share"], along, color=BLUE, marker=".", linewidth=1)
+            cascade = self.bundle.cascade
+            carried = cascade.asks_costly(cheap) if cascade else np.ones(len(y), bool)
+            value = auc(y, np.where(carried, full, cheap), weights)
+            axes.plot([carried.mean()], [value], marker="o", color=RED, linestyle="none", label="in the bundle")
+            axes.legend(frameon=False, fontsize=8)
+        else:
+            title = "No cascade: the bundle has no reduced model"
+        axes.set(xlabel=f"share of {self.rows.problem.rows} that ask the full model", ylabel="AUC", title=title)
+        return Plot(figure)
+
+
+def evaluate_ladder(bundle: Bundle, rows: Rows, *, draws: int, seed: int) -> LadderResult:
+    """Answer `rows` by every rung, and measure each with intervals that resample whole blocks `draws` times.
+
+    >>> from ringbound.testing import examples
+    >>> result = evaluate_ladder(examples.bundle(), examples.later(), draws=20, seed=1)
+    >>> list(result.estimates)
+    ['full', 'reduced', 'default']
+    >>> round(result.estimates["full"]["auc"].value, 2)
+    0.8
+    """
+    answers = {rung: answer(rows.features) for rung, answer in bundle.rungs.items()}
+    metrics = bundle.task.metrics
+    estimates = {
+        rung: bootstrap(rows.y, p, rows.blocks, metrics, draws=draws, seed=seed) for rung, p in answers.items()
+    }
+    return LadderResult(bundle, rows, answers, estimates)

@@ -1,0 +1,31 @@
+"""The small files that say how good a model is; kept in git, so that a plain clone can compare."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ringbound.evaluation.uncertainty import Estimate
+from ringbound.workspace.records import Record
+
+Estimates = dict[str, Estimate]
+"""By metric."""
+
+
+@dataclass(frozen=True)
+class Metrics(Record):
+    """The full model and the baseline on the test months, for `dvc metrics` too."""
+
+    made_by: ClassVar[str] = "dvc repro evaluate"
+
+    model: Estimates
+    baseline: Estimates
+    rows: int
+
+
+@dataclass(frozen=True)
+class Ladder(Record):
+    """Every rung on the test months, best first, and those that are left out, with the reason."""
+
+    made_by: ClassVar[str] = "dvc repro evaluate"
+
+    rungs: dict[str, Estimates]
+    left_out: dict[str, str]

@@ -1,0 +1,143 @@
+"""Where a model is weak: its metric slice by slice, and how groups are treated."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ringbound.display.figures import BLUE, GREY, Plot, panels
+from ringbound.display.tables import Shown
+from ringbound.errors import ProblemError
+from ringbound.evaluation.ladder import LadderResult
+from ringbound.evaluation.uncertainty import slices as sliced
+from ringbound.problem.metrics import HIGHER_IS_BETTER
+from ringbound.problem.training import Rows
+
+ONE_SIDED = ("false_negative_rate",)
+"""Measures of which less than the others is no harm."""
+
+
+@dataclass(frozen=True)
+class SliceTable(Shown):
+    """One row per slice with enough rows: count, mean outcome and answer, and the ranking metric with its interval."""
+
+    table: pd.DataFrame
+    metric: str
+    overall: float
+    digits = 3
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    def weakest(self, count: int = 3) -> pd.DataFrame:
+        """Return the slices that the metric is worst in."""
+        return self.table.sort_values("metric", ascending=self.metric in HIGHER_IS_BETTER).head(count)
+
+    def figure(self, by: str) -> Plot:
+        """Draw the slices of one column with their intervals; the line is all rows."""
+        shown = self.table[self.table["slice"] == by].sort_values("metric")
+        figure, axes = panels(8, 0.24 * len(shown) + 1)
+        axes.hlines(shown["value"], shown["low"], shown["high"], color=BLUE, linewidth=1)
+        axes.plot(shown["metric"], shown["value"], "o", color=BLUE, markersize=4)
+        axes.axvline(self.overall, color=GREY, linewidth=1)
+        axes.set(xlabel=f"{self.metric} (95% interval); the line is all rows", title=f"By {by}")
+        return Plot(figure)
+
+
+@dataclass(frozen=True)
+class BiasTable(Shown):
+    """One row per group with enough rows: how it is answered, and its `gap`.
+
+    The gap is what a group has more of than all rows: of yeses that were missed, or of error. It is by `measure`; missing
+    where a group has none to go by.
+    """
+
+    table: pd.DataFrame
+    measure: str
+    digits = 3
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    def largest(self, count: int = 3) -> pd.DataFrame:
+        """Return the groups with the largest gap: of what is missed those with more of it, of errors either way."""
+        size = self.table["gap"] if self.measure in ONE_SIDED else self.table["gap"].abs()
+        return self.table.loc[size.dropna().sort_values(kind="stable").tail(count).index[::-1]]
+
+
+def slices_of(rows: Rows, past: Rows) -> pd.DataFrame:
+    """Return what `rows` are sliced by, as the problem declares it; `ProblemError` where a guarded slice is missing.
+
+    >>> from ringbound.testing import examples
+    >>> list(slices_of(examples.later(), examples.past()))
+    ['depot', 'weight']
+    """
+    by = rows.problem.slices(rows.table, past.table).reset_index(drop=True)
+    if missing := sorted(set(rows.problem.guarded) - set(by)):
+        raise ProblemError(
+            f"problem {rows.problem.name}: guarded: expected slices of {list(by)}; got {missing}; declare the slice"
+        )
+    if len(by) != len(rows):
+        raise ProblemError(f"problem {rows.problem.name}: slices: expected {len(rows)} rows; got {len(by)}")
+    return by
+
+
+def slice_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: int, least_rows: int) -> SliceTable:
+    """Measure the full model in every slice of at least `least_rows` rows.
+
+    >>> from ringbound.testing import examples
+    >>> by = slices_of(examples.later(), examples.past())
+    >>> slice_table(examples.evaluation(), by, draws=20, seed=1, least_rows=100).weakest(1)["value"].item()
+    'light'
+    """
+    task, rows = result.bundle.task, result.rows
+    scored = by.assign(_y=rows.y, _answer=result.answers["full"], _block=rows.blocks)
+    columns: dict[str, Any] = {"y": "_y", "p": "_answer", "block": "_block", "metric": task.metrics[task.ranking]}
+    table = sliced(scored, [str(name) for name in by], **columns, draws=draws, seed=seed, least=least_rows)
+    return SliceTable(table, task.ranking, result.estimates["full"][task.ranking].value)
+
+
+def bias_table(result: LadderResult, by: pd.DataFrame, *, least_rows: int) -> BiasTable:
+    """Return how groups fare, by the problem's guarded slices.
+
+    For a classification fairlearn's selection rate and false-negative rate (Bird et al., 2020); for a regression the
+    mean error. Groups differ in outcome, so equal rates are not the aim; a group that fares far worse is what to look for.
+
+    >>> from ringbound.testing import examples
+    >>> by = slices_of(examples.later(), examples.past())
+    >>> bias_table(examples.evaluation(), by, least_rows=100).largest(1)["group"].item()
+    'north'
+    """
+    y, answers = result.rows.y, result.answers["full"]
+    task = result.bundle.task
+    decided = task.decide(answers)
+    if decided is not None:
+        from fairlearn.metrics import false_negative_rate, selection_rate
+
+        measured: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+            "selection_rate": selection_rate,
+            "false_negative_rate": false_negative_rate,
+        }
+        given, worst = decided, "false_negative_rate"
+    else:
+        measured = {"mean_error": lambda truth, answer: float(np.mean(np.asarray(answer) - np.asarray(truth)))}
+        given, worst = answers, "mean_error"
+    groups = []
+    for name in result.rows.problem.guarded:
+        for group, places in by.groupby(name, sort=True, observed=True).indices.items():
+            if len(places) >= least_rows:
+                values = {metric: rate(y[places], given[places]) for metric, rate in measured.items()}
+                if worst in ONE_SIDED and not y[places].any():
+                    values[worst] = float("nan")  # no yes to miss
+                groups.append(
+                    {"by": name, "group": str(group), "rows": len(places), "outcome": y[places].mean(), **values}
+                )
+    table = pd.DataFrame(groups, columns=["by", "group", "rows", "outcome", *measured])
+    overall = measured[worst](y, given)
+    return BiasTable(table.assign(gap=table[worst].astype(float) - overall), worst)

@@ -1,0 +1,235 @@
+"""How sure a metric is: bootstrap over blocks of rows, for one model, for two on the same rows, and for slices.
+
+Rows of one block (events of one day, visits of one person) are not independent; drawing rows one by one would make
+intervals too narrow. So whole blocks are drawn with replacement. Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, ch. 8 and 12.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ringbound.errors import ModelError
+from ringbound.problem.metrics import HIGHER_IS_BETTER, MEANS, Metric, root_mean_squared_error
+
+LEVEL = 0.95
+Judgement = Literal["better", "worse", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value on the sample and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of two models on the same rows: `change` is after minus before, with its interval."""
+
+    before: float
+    after: float
+    change: Estimate
+    judgement: Judgement
+
+
+def draw_weights(blocks: int, draws: int, seed: int) -> np.ndarray:
+    """Return how often each block is drawn in each resampled set, (draws, blocks)."""
+    return np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=draws)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A metric on the sample, on each resampled set (draws,), and on the sample without each block (blocks,).
+
+    `counts` (draws, blocks) says how often each set has each block.
+    """
+
+    value: float
+    drawn: np.ndarray
+    left_out: np.ndarray
+    counts: np.ndarray
+
+    def __sub__(self, other: "Resampled") -> "Resampled":
+        """Return the difference of two models' metrics on the same sets."""
+        drawn, left_out = self.drawn - other.drawn, self.left_out - other.left_out
+        return Resampled(self.value - other.value, drawn, left_out, self.counts)
+
+    def errors(self, counts: np.ndarray) -> np.ndarray:
+        """Return the standard error on sets with these counts, (sets,), to first order: from each block's influence."""
+        n = len(self.left_out)
+        influence = (n - 1) * (self.value - self.left_out)
+        mean = counts @ influence / n
+        return np.sqrt(np.maximum(counts @ influence**2 / n - mean**2, 0) / (n - 1))
+
+    def interval(self, *, mean: bool, level: float = LEVEL) -> tuple[float, float]:
+        """Return the interval: of a mean bootstrap-t, whose two sides differ as skewed losses ask for, else percentile.
+
+        Bootstrap-t needs a standard error for each set (Efron and Tibshirani, section 12.5). For ranks that is known to
+        first order alone, and a set of one block over and over has none: there it is the percentile interval, expanded as
+        Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2).
+        """
+        n, tail = len(self.left_out), (1 - level) / 2
+        errors, error = self.errors(self.counts), float(self.errors(np.ones((1, n)))[0])
+        if mean and (errors > 1e-6 * error).all():
+            t = (self.drawn - self.value) / errors
+            upper, lower = np.nanquantile(t, [1 - tail, tail], method="weibull")
+            return float(self.value - upper * error), float(self.value - lower * error)
+        tail = stats.norm.cdf(stats.t.ppf(tail, n - 1) * np.sqrt(n / (n - 1)))
+        low, high = np.nanquantile(self.drawn, [tail, 1 - tail], method="weibull")
+        return float(low), float(high)
+
+
+def resample(
+    y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *, draws: int, seed: int
+) -> dict[str, Resampled]:
+    """Return each metric on the sample, on `draws` resampled sets, and without each block.
+
+    The sets depend on `seed` and the blocks alone, so two models on the same rows are measured on the same sets.
+    """
+    names, place = np.unique(blocks, return_inverse=True)
+    if len(names) < 2:
+        raise ModelError(f"intervals: expected rows of at least 2 blocks; got {len(names)}; measure on more of them")
+    # glibc reuses freed memory up to the size of the largest block freed so far, at most 32 MB (mallopt(3),
+    # M_MMAP_THRESHOLD); else more than half of the time below goes into page faults.
+    np.empty(31 << 20, np.uint8)
+    order = np.argsort(p, kind="stable")  # metrics that rank sort what is sorted already
+    y, p, place = y[order], p[order], place[order]
+    counts = draw_weights(len(names), draws, seed).astype(np.float64)
+    every = np.ones((1, len(names)))
+    sets = np.concatenate([every, counts, every - np.eye(len(names))])
+    values = {name: np.empty(len(sets)) for name in metrics}
+    for i, weights in enumerate(sets):
+        of_rows = weights[place]
+        for name, metric in metrics.items():
+            if metric not in MEANS or i == 0:
+                values[name][i] = metric(y, p, of_rows)
+    rows_of = [np.flatnonzero(place == block) for block in range(len(names))]
+    sizes = np.array([len(rows) for rows in rows_of])
+    for name, metric in metrics.items():
+        if metric in MEANS:  # a set's mean follows from those of its blocks
+            power = 2 if metric is root_mean_squared_error else 1
+            means = np.array([metric(y[rows], p[rows], np.ones(len(rows))) for rows in rows_of]) ** power
+            values[name][1:] = ((sets[1:] @ (sizes * means)) / (sets[1:] @ sizes)) ** (1 / power)
+    return {
+        name: Resampled(float(measured[0]), measured[1 : 1 + draws], measured[1 + draws :], counts)
+        for name, measured in values.items()
+    }
+
+
+def bootstrap(
+    y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *, draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Return each metric of one model with its 95% interval."""
+    resampled = resample(y, p, blocks, metrics, draws=draws, seed=seed)
+    estimates = {}
+    for name, one in resampled.items():
+        low, high = one.interval(mean=metrics[name] in MEANS)
+        estimates[name] = Estimate(one.value, max(low, 0.0), high)  # no metric is negative
+    return estimates
+
+
+def paired(
+    y: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    blocks: np.ndarray,
+    metrics: Mapping[str, Metric],
+    *,
+    draws: int,
+    seed: int,
+) -> dict[str, Difference]:
+    """Return how each metric differs between two models on the same rows, with its 95% interval."""
+    with ThreadPoolExecutor(2) as pool:  # NumPy lets other threads run meanwhile
+        first, second = pool.map(lambda p: resample(y, p, blocks, metrics, draws=draws, seed=seed), (before, after))
+    differences = {}
+    for name in metrics:
+        difference = second[name] - first[name]
+        change = Estimate(difference.value, *difference.interval(mean=metrics[name] in MEANS))
+        differences[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
+    return differences
+
+
+def _judge(metric: str, change: Estimate) -> Judgement:
+    if change.low <= 0 <= change.high or np.isnan(change.value):
+        return "inconclusive"
+    return "better" if (change.value > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+
+
+def slices(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    *,
+    y: str,
+    p: str,
+    block: str,
+    metric: Metric,
+    draws: int,
+    seed: int,
+    least: int,
+) -> pd.DataFrame:
+    """Return one row a value of each column in `by` with at least `least` rows: count, rates and the metric's interval."""
+    slices = []
+    for column, value, part in _parts(rows, by, block, least):
+        truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
+        e = bootstrap(truth, answer, part[block].to_numpy(), {"m": metric}, draws=draws, seed=seed)["m"]
+        slices.append((column, value, len(part), truth.mean(), answer.mean(), e.value, e.low, e.high))
+    return pd.DataFrame(slices, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
+
+
+def paired_slices(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    *,
+    before: str,
+    after: str,
+    block: str,
+    draws: int,
+    seed: int,
+    least: int,
+) -> pd.DataFrame:
+    """Return how the mean loss changes in each slice: rows, before, after, change, low, high, judgement.
+
+    `before` and `after` are columns with each row's loss. With many slices some would seem to change by chance alone:
+    a slice is judged better or worse only where Holm's procedure over all of them rejects no change at 5%, from
+    the bootstrap's standard error and Student's t. Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    slices = []
+    for column, value, part in _parts(rows, by, block, least):
+        days, place = np.unique(part[block].to_numpy(), return_inverse=True)
+        first, second = part[before].to_numpy("float64"), part[after].to_numpy("float64")
+        counts = draw_weights(len(days), draws, seed)
+        total, size = np.bincount(place, second - first), np.bincount(place)
+        left_out = (total.sum() - total) / (size.sum() - size)
+        mean = Resampled(float(total.sum() / size.sum()), (counts @ total) / (counts @ size), left_out, counts)
+        error = float(mean.drawn.std())
+        p = 2 * stats.t.sf(abs(mean.value) / error, len(days) - 1) if error > 0 else 1.0
+        slices.append((column, value, len(part), first.mean(), second.mean(), mean.value, *mean.interval(mean=True), p))
+    names = ["slice", "value", "rows", "before", "after", "change", "low", "high", "p"]
+    table = pd.DataFrame(slices, columns=names)
+    order = np.argsort(table["p"].to_numpy(), kind="stable")
+    passed = np.logical_and.accumulate(table["p"].to_numpy()[order] <= (1 - LEVEL) / np.arange(len(table), 0, -1))
+    sure = np.zeros(len(table), bool)
+    sure[order] = passed
+    judgement = np.where(~sure, "inconclusive", np.where(table["change"] < 0, "better", "worse"))
+    return table.assign(judgement=judgement)
+
+
+def _parts(rows: pd.DataFrame, by: Sequence[str], block: str, least: int) -> list[tuple[str, str, pd.DataFrame]]:
+    """Return the slices that are worth judging: `least` rows or more, from at least two blocks."""
+    return [
+        (column, str(value), part)
+        for column in by
+        for value, part in rows.groupby(column, sort=True, observed=True)
+        if len(part) >= least and part[block].nunique() > 1
+    ]

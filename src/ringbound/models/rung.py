@@ -1,0 +1,32 @@
+"""One rung of the ladder: a model with the encoder of its features and the calibration of its answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ringbound.features.columns import Column
+from ringbound.models.calibration import Calibration
+from ringbound.models.encoding import Encoder
+from ringbound.models.linear import LinearModel
+from ringbound.models.trees import TreeModel
+
+Model = LinearModel | TreeModel
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A model with the encoder of its features and, for probabilities, the calibration of its answers."""
+
+    encoder: Encoder
+    model: Model
+    calibration: Calibration | None = None
+
+    def answer(self, features: Mapping[str, Column]) -> np.ndarray:
+        """Return (n,) answers for features of n rows."""
+        return self.answer_matrix(self.encoder.matrix(features))
+
+    def answer_matrix(self, X: np.ndarray) -> np.ndarray:
+        """Return (n,) answers for encoded rows (n, columns)."""
+        answers = self.model.predict(X)
+        return answers if self.calibration is None else self.calibration.apply(answers)

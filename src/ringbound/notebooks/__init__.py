@@ -1,0 +1,1 @@
+"""Notebooks as source, as stages of the pipeline, and what a stage depends on."""

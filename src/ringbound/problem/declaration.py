@@ -1,0 +1,108 @@
+"""The declaration of a problem: everything the machinery has to know about it, typed, in one place.
+
+    PROBLEM = Problem(
+        name="late-parcels",
+        question="Will this parcel come 15 minutes late or more?",
+        task=Classification(Costs(miss=3, false_alarm=1), yes="late", no="punctual"),
+        features=FEATURES,
+        id="parcel_id", label="late", block="day", month="month",
+        ...
+    )
+
+It stands in a notebook; `[tool.ringbound] problem` in pyproject.toml names it once.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ringbound.errors import ProblemError, one_line
+from ringbound.features.definition import AT, FeatureSet
+from ringbound.problem.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLIT = "split"
+"""The training table's column that says what a row is for: train, valid or test."""
+
+Slices = Callable[["pd.DataFrame", "pd.DataFrame"], "pd.DataFrame"]
+"""`slices(rows, past)` returns what `rows` are sliced by, a column of texts each; `past` are the rows learnt from."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is asked, of what rows, by what features, and how an answer is judged.
+
+    `id`, `label`, `block` and `month` name columns of the training table: which row it is, what came out (missing where
+    it is not known), what rows are drawn by when intervals are computed (a day, a person: rows of one block are not
+    independent), and the month, like `2013-07`, by which rows are split. Every row is asked as of its `at`.
+
+    `prior` gives the features whose rates answer where no model can, each with a bin's width, or None for a category;
+    this is also the baseline to beat. `slices` says what results are shown by; in the slices named by `guarded` no
+    challenger may get worse. `rows` is the word for rows, `limits` what the model card must warn of, `words` how to call
+    features in front of people.
+    """
+
+    name: str
+    question: str
+    task: Task
+    features: FeatureSet
+    id: str
+    label: str
+    block: str
+    month: str
+    prior: Mapping[str, float | None]
+    slices: Slices
+    guarded: Sequence[str] = ()
+    examples: Sequence[Mapping[str, Any]] = ()
+    limits: Sequence[str] = ()
+    rows: str = "rows"
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if unknown := sorted(set(self.prior) - set(self.features.plain)):
+            raise ProblemError(
+                f"problem {self.name}: prior: expected features of the request alone, of {self.features.plain}; got {unknown}"
+            )
+        widthless = [
+            n
+            for n, width in self.prior.items()
+            if (width is None) != (n in self.features.categories) or (width is not None and not width > 0)
+        ]
+        if not self.prior or widthless:
+            raise ProblemError(
+                f"problem {self.name}: prior: expected features, a width above 0 for each number and None for each category; "
+                f"got {dict(self.prior)}"
+            )
+        own = [self.id, self.label, self.block, self.month, AT.name, SPLIT]
+        if len(set(own)) < len(own) or (taken := set(own) & set(self.features.names)):
+            raise ProblemError(
+                f"problem {self.name}: expected columns that differ from each other and from features; "
+                f"got {own}{f', of which {sorted(taken)} are features' if len(set(own)) == len(own) else ''}"
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the training table that are no features."""
+        return [self.id, AT.name, self.block, self.month, SPLIT, self.label]
+
+    def word(self, feature: str) -> str:
+        """Return what a feature is called in front of people."""
+        return self.words.get(feature, feature)
+
+
+def load_problem(entry: str) -> Problem:
+    """Return the problem declared at `entry`, `MODULE:NAME`."""
+    module, _, name = entry.partition(":")
+    try:
+        declared = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ProblemError(
+            f"expected the problem at {entry}, as pyproject.toml says; {one_line(error, 200)}; "
+            'run "ringbound notebooks export"'
+        ) from error
+    if not isinstance(declared, Problem):
+        raise ProblemError(f"expected a Problem at {entry}, as pyproject.toml says; got a {type(declared).__name__}")
+    return declared

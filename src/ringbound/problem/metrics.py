@@ -1,0 +1,105 @@
+"""Metrics of probabilities and of values, each with weights, and each row's loss."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+"""`metric(y, p, w)`: outcomes (n,) 0 or 1, probabilities (n,), weights (n,) of at least 0."""
+
+
+def auc(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the area under the ROC curve: the share of (positive, negative) pairs ranked right, ties half.
+
+    NaN where one class is absent. Hanley and McNeil, Radiology 143 (1982).
+    """
+    order = np.argsort(p, kind="stable")
+    p, positive, negative = p[order], (w * y)[order], (w * (1 - y))[order]
+    starts = np.flatnonzero(np.r_[True, p[1:] != p[:-1]])
+    positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
+    below = np.cumsum(negative) - negative
+    pairs = positive.sum() * negative.sum()
+    return float(np.sum(positive * (below + negative / 2)) / pairs) if pairs > 0 else float("nan")
+
+
+def average_precision(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the precision averaged over recall, stepwise as scikit-learn does it; NaN without positives."""
+    order = np.argsort(-p, kind="stable")
+    p, hits, all_ = p[order], np.cumsum((w * y)[order]), np.cumsum(w[order])
+    ends = np.flatnonzero(np.r_[p[1:] != p[:-1], True])
+    hits, all_ = hits[ends], all_[ends]
+    if hits[-1] <= 0:
+        return float("nan")
+    precision = np.divide(hits, all_, out=np.zeros_like(hits), where=all_ > 0)
+    return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
+
+
+def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return each row's negative log likelihood, (n,), in nats; probabilities are clipped at 1e-15."""
+    clipped = np.clip(p, 1e-15, 1 - 1e-15)
+    return -np.log(np.where(y == 1, clipped, 1 - clipped))
+
+
+def squared_errors(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return each row's squared error, (n,)."""
+    return (p - y) ** 2
+
+
+def log_loss(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean negative log likelihood, in nats; probabilities are clipped at 1e-15."""
+    return float(np.average(log_losses(y, p), weights=w))
+
+
+def brier(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean squared error of the probability. Brier, Monthly Weather Review 78 (1950)."""
+    return float(np.average((p - y) ** 2, weights=w))
+
+
+def calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray, bins: int = 10) -> float:
+    """Return the mean gap between stated and observed frequency over bins of equal count.
+
+    Naeini, Cooper and Hauskrecht, AAAI 2015, with quantile bins.
+    """
+    order = np.argsort(p, kind="stable")
+    cumulative = np.cumsum(w[order])
+    place = np.minimum((cumulative - w[order] / 2) / cumulative[-1] * bins, bins - 1).astype(int)
+    gaps = np.bincount(place, ((p - y) * w)[order], minlength=bins)
+    return float(np.abs(gaps).sum() / cumulative[-1])
+
+
+PROBABILITY_METRICS: dict[str, Metric] = {
+    "auc": auc,
+    "average_precision": average_precision,
+    "log_loss": log_loss,
+    "brier": brier,
+    "calibration_error": calibration_error,
+}
+
+
+def mean_absolute_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean absolute error, in the unit of y."""
+    return float(np.average(np.abs(y - p), weights=w))
+
+
+def root_mean_squared_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the root of the mean squared error, in the unit of y."""
+    return float(np.sqrt(np.average((y - p) ** 2, weights=w)))
+
+
+def mean_squared_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean squared error, in the unit of y squared."""
+    return float(np.average((y - p) ** 2, weights=w))
+
+
+REGRESSION_METRICS: dict[str, Metric] = {
+    "mae": mean_absolute_error,
+    "rmse": root_mean_squared_error,
+    "mse": mean_squared_error,
+}
+
+HIGHER_IS_BETTER = frozenset({"auc", "average_precision"})
+
+MEANS: frozenset[Metric] = frozenset(
+    {log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error}
+)
+"""Metrics that are a mean over rows, or its root: what a row adds to them does not depend on the others."""

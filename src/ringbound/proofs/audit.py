@@ -1,0 +1,81 @@
+"""The audit of skew in production: the vectors that predictions were made from are recomputed from the log."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ringbound.features.columns import Column, differs
+from ringbound.features.events import Stretch
+from ringbound.features.logged import from_log
+from ringbound.features.lookup import values_as_of
+from ringbound.models.bundle import Bundle
+from ringbound.serving.request import columns_from_rows, row_model
+from ringbound.store import Prediction, Store
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found: predictions recomputed, values compared, mismatches in words, predictions of other models."""
+
+    predictions: int
+    values: int
+    mismatches: list[str]
+    others: int
+
+
+def audit(bundle: Bundle, store: Store, *, newest: int) -> AuditResult:
+    """Recompute the vectors of the `newest` predictions that this bundle made, offline, from the log as it was then."""
+    predictions = store.predictions(newest)
+    mine = [prediction for prediction in predictions if prediction.model_version == bundle.version]
+    Row = row_model(bundle.features.request)
+    rows = [Row.model_validate(json.loads(prediction.row)) for prediction in mine]
+    columns = columns_from_rows(rows, bundle.features.request)
+    windowed = _windowed(bundle, store, mine, columns)
+    vectors = (
+        bundle.full.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed))
+        if mine
+        else np.empty((0, 0))
+    )
+    mismatches = []
+    for prediction, vector in zip(mine, vectors, strict=True):
+        used = np.frombuffer(prediction.vector, np.float64)
+        for place in np.flatnonzero(differs(used, vector)):
+            name = bundle.full.encoder.names[place]
+            mismatches.append(
+                f"{prediction.prediction_id}, {name}: used {used[place]!r}, the log says {vector[place]!r}"
+            )
+    return AuditResult(len(mine), vectors.size, mismatches, len(predictions) - len(mine))
+
+
+def _windowed(
+    bundle: Bundle, store: Store, predictions: Sequence[Prediction], columns: Mapping[str, Column]
+) -> dict[str, np.ndarray]:
+    """Return the windowed features of predictions, from the events that the log had when each was made."""
+    features = bundle.features
+    at = np.array([prediction.at for prediction in predictions], np.int64)
+    positions = np.array([prediction.position for prediction in predictions], np.int64)
+    windowed = {name: np.empty(len(at)) for name in features.windowed}
+    if not len(at) or not features.views:
+        return windowed
+    logged = {
+        name: store.since(name, int(at.min()) - features.lookback[name], int(at.max())) for name in features.sources
+    }
+    # Nearly always all events up to a question were in the log by then. Where one was being written just then, the
+    # predictions before and after it are computed apart.
+    late = sorted({event.seq for rows in logged.values() for event in rows if event.seq > positions.min()})
+    groups = np.searchsorted(np.array(late, np.int64), positions, "right")
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        until = positions[members].max()
+        events = Stretch(
+            {
+                name: from_log(source, [event for event in logged[name] if event.seq <= until])
+                for name, source in features.sources.items()
+            }
+        )
+        keys = {name: column[members] for name, column in columns.items()}
+        for name, values in values_as_of(features, events, at[members], keys).items():
+            windowed[name][members] = values
+    return windowed

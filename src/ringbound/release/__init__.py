@@ -1,0 +1,1 @@
+"""From a model to the one that serves: gates, verdict, registry, report."""

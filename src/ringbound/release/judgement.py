@@ -1,0 +1,171 @@
+"""Challenger against champion: both taken from their revisions, compared on the same rows, held to the gates."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ringbound import workspace
+from ringbound.errors import ModelError
+from ringbound.evaluation.answers import Evaluation, read_evaluation
+from ringbound.evaluation.comparison import Comparison, changed_slices, compare
+from ringbound.evaluation.latency import of_matrix, one_row_us
+from ringbound.features.definition import AT
+from ringbound.models.bundle import load_rung, read_facts
+from ringbound.models.rung import Rung
+from ringbound.proofs.history import History
+from ringbound.proofs.leakage import prove as prove_rows
+from ringbound.proofs.replay import replay
+from ringbound.release import gates as gate
+from ringbound.release.gates import GateResult, Gates, Verdict
+from ringbound.store import Store
+from ringbound.workspace import layout
+from ringbound.workspace.revision import Revision
+
+SAMPLE = 200
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model as a revision has it: what it answered, the full model itself, and its size on disk in bytes."""
+
+    revision: Revision
+    evaluation: Evaluation
+    full: Rung
+    size: int
+
+    @property
+    def version(self) -> str:
+        """The version of its bundle."""
+        return self.evaluation.facts.version
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Some of its rows as the full model takes them, (m, columns)."""
+        return self.full.encoder.matrix({name: column[:SAMPLE] for name, column in self.evaluation.features.items()})
+
+
+def on_rows_of(champion: Contender, after: Evaluation) -> Evaluation:
+    """Return the champion's evaluation with answers to the rows that only a challenger was asked about, later months say.
+
+    That takes features of one definition; with others it is left as it is, and only common rows can be compared.
+    """
+    before = champion.evaluation
+    new = np.flatnonzero(~after.rows["id"].isin(before.rows["id"]))
+    if not len(new) or before.facts.features != after.facts.features:
+        return before
+    answers = champion.full.answer({name: column[new] for name, column in after.features.items()})
+    rows = pd.concat([before.rows, after.rows.iloc[new].assign(full=answers)], ignore_index=True)
+    return Evaluation(rows, before.features, before.facts)
+
+
+def contender(revision: Revision, folder: Path) -> Contender:
+    """Return the model of a revision; what is fetched for it goes below `folder`."""
+    evaluation = read_evaluation(revision.fetch(layout.EVALUATION, folder))
+    bundle = revision.fetch(layout.MODELS, folder)
+    facts = read_facts(bundle)
+    if facts.model.version != evaluation.facts.version:
+        raise ModelError(
+            f"{revision.name}: expected an evaluation of model {facts.model.version}; "
+            f'got one of {evaluation.facts.version}; run "dvc repro"'
+        )
+    full = load_rung(bundle, facts, "full")
+    assert full is not None
+    size = sum((bundle / name).stat().st_size for name in facts.files)
+    return Contender(revision, evaluation, full, size)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with what it is based on. `latency_us` is one row by the model alone, before and after, on this machine."""
+
+    verdict: Verdict
+    comparison: Comparison
+    latency_us: tuple[float, float]
+
+
+def judge(
+    champion: Contender | None,
+    challenger: Contender,
+    gates: Gates,
+    *,
+    environment: str,
+    proofs: Sequence[GateResult],
+) -> Judgement:
+    """Hold a challenger to the gates, against the champion or, without one, against its own prior.
+
+    `proofs` are the gates on leakage and skew, which need the data and are run apart.
+    """
+    after = challenger.evaluation
+    before = on_rows_of(champion, after) if champion else after.as_full(after.lowest)
+    options: dict[str, Any] = {"draws": gates.draws, "seed": gates.seed, "least_rows": gates.least_rows}
+    comparison = compare(before, after, **options)
+    guarded = changed_slices(comparison.rows, after.facts.guarded, task=after.task, **options)
+    first = champion or challenger
+    times = one_row_us(
+        {
+            "before": of_matrix(first.full.answer_matrix, first.sample),
+            "after": of_matrix(challenger.full.answer_matrix, challenger.sample),
+        },
+        min(len(first.sample), len(challenger.sample)),
+    )
+    asked = [
+        gate.better_gate(comparison, after.task),
+        gate.slices_gate(guarded, after.facts.guarded),
+        gate.calibration_gate(comparison, gates.calibration_error),
+        gate.latency_gate(times["after"] / times["before"] if champion else 1.0, gates.latency_ratio),
+        _unseen(comparison, [before, after]),
+        _coverage(comparison, len(after.rows)),
+        *proofs,
+    ]
+    results = [result for result in asked if result is not None]
+    verdict = Verdict(gate.decide(results), environment, challenger.version, before.facts.version, results)
+    return Judgement(verdict, comparison, (times["before"], times["after"]))
+
+
+def _unseen(comparison: Comparison, evaluations: Sequence[Evaluation]) -> GateResult:
+    """No model was fitted on months that it is judged on; rows are split by month, and months are texts that sort by time."""
+    start = str(comparison.rows["period"].min())
+    late = [e.facts for e in evaluations if e.facts.learnt_until >= start]
+    if late:
+        return GateResult("unseen", "failed", f"model {late[0].version} was fitted up to {late[0].learnt_until}")
+    return GateResult("unseen", "passed", f"neither was fitted on anything from {start} on")
+
+
+def _coverage(comparison: Comparison, rows: int) -> GateResult:
+    """The rows that both answered are most of those that the challenger did."""
+    both = len(comparison.rows)
+    enough = both >= rows / 2
+    return GateResult("coverage", "passed" if enough else "open", f"compared on {both:,} of {rows:,} rows")
+
+
+def prove(gates: Gates, history: History) -> list[GateResult]:
+    """Prove that no value was known too early and that the online path gives the same, on part of the training table."""
+    proof = prove_rows(history, rows=gates.proven_rows, seed=gates.seed)
+    what = f"{proof.values:,} values of {gates.proven_rows:,} rows"
+    at = history.requests[AT.name]
+    start = at.max().floor("D") - (gates.replayed_days - 1) * pd.Timedelta(days=1)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/replay.db")
+        done = replay(history.where((at >= start).to_numpy()), store)
+    replayed = f"{done.values:,} values of {done.rows:,} requests from {start:%Y-%m-%d} on"
+    return [
+        GateResult("leakage", "failed", f"{len(proof.leaks):,} of {what}: {proof.leaks[0]}")
+        if proof.leaks
+        else GateResult("leakage", "passed", f"{what} could all have been known"),
+        GateResult("skew", "failed" if done.mismatches else "passed", f"{done.mismatches:,} mismatches of {replayed}"),
+    ]
+
+
+def judge_workspace(root: Path, champion: str | None, history: History, *, environment: str) -> Judgement:
+    """Judge the workspace's model against the one of the commit `champion`, or against its own baseline."""
+    gates = Gates.from_section(workspace.load_yaml(root / "params.yaml").get("gates"))
+    with tempfile.TemporaryDirectory() as folder:
+        held = contender(Revision(root, champion), Path(folder)) if champion else None
+        challenger = contender(Revision(root), Path(folder))
+        return judge(held, challenger, gates, environment=environment, proofs=prove(gates, history))

@@ -1,0 +1,284 @@
+"""The registry of models: tags in git, in the format of GTO (github.com/iterative/gto), and nothing else.
+
+    house-prices@v2.0.0      the commit that version v2 is; data, params and metrics come with it
+    house-prices#prod#3      the third change of what serves in environment prod: the commit of the version
+
+Tags are annotated: who, when and, in the message, why. Git makes a tag or says that it is there, so of two changes that
+see the same state one wins. Everything but pushing works without a network.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ringbound import workspace
+from ringbound.errors import RegistryError, WorkspaceError
+from ringbound.evaluation.records import Metrics
+from ringbound.models.bundle import ModelFacts, read_facts
+from ringbound.release.gates import Verdict
+from ringbound.workspace import layout
+from ringbound.workspace.revision import Revision, git
+
+SERVED = (layout.MODELS, layout.BENTO.rpartition("/")[0])
+"""What has to be fetched to serve a version."""
+FORMAT = (
+    "%(refname:strip=2)%00%(*objectname)%00%(taggername) %(taggeremail)%00%(taggerdate:iso-strict)%00%(contents)%01"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tag: a version registered, or an environment given another version; `number` counts an environment's changes."""
+
+    action: Literal["register", "promote", "rollback"]
+    version: str
+    environment: str
+    number: int
+    commit: str
+    who: str
+    when: str
+    note: str
+
+    @property
+    def subject(self) -> str:
+        """The first line of the note."""
+        return next(iter(self.note.splitlines()), "")
+
+
+class Registry:
+    """The versions and environments of the model `name` in the repository `root`."""
+
+    def __init__(self, root: Path, name: str):
+        self.root = root
+        self.name = name
+
+    def entries(self) -> list[Entry]:
+        """Return everything that happened, oldest first."""
+        raw = git(
+            self.root, "for-each-ref", f"--format={FORMAT}", f"refs/tags/{self.name}@*", f"refs/tags/{self.name}#*"
+        )
+        fields = [record.strip("\n").split("\0") for record in raw.split("\1") if record.strip("\n")]
+        entries, version_of = [], {}
+        for tag, commit, who, when, contents in fields:
+            if match := re.fullmatch(re.escape(self.name) + r"@v(\d+)\.0\.0", tag):
+                version_of[commit] = f"v{match[1]}"
+                entries.append(
+                    Entry("register", f"v{match[1]}", "", int(match[1]), commit, who, when, contents.strip())
+                )
+        for tag, commit, who, when, contents in fields:
+            if match := re.fullmatch(re.escape(self.name) + r"#([A-Za-z0-9_-]+)#(\d+)", tag):
+                action: Literal["promote", "rollback"] = "rollback" if contents.startswith("roll back") else "promote"
+                version = version_of.get(commit, commit[:8])
+                entries.append(Entry(action, version, match[1], int(match[2]), commit, who, when, contents.strip()))
+        return sorted(entries, key=lambda e: (e.when, e.environment, e.number))
+
+    def versions(self) -> dict[str, Entry]:
+        """Return every version, in order."""
+        registered = sorted((e for e in self.entries() if e.action == "register"), key=lambda e: e.number)
+        return {entry.version: entry for entry in registered}
+
+    def version(self, name: str) -> Entry:
+        """Return a version by its name (`v2`), or the one that an environment has."""
+        versions = self.versions()
+        if name in versions:
+            return versions[name]
+        if held := self.holder(name):
+            return versions[held.version]
+        raise RegistryError(
+            f"registry: expected a version of {list(versions)} or an environment that has one; got {name!r}"
+        )
+
+    def changes(self, environment: str) -> list[Entry]:
+        """Return the changes of an environment, in order."""
+        return sorted((e for e in self.entries() if e.environment == environment), key=lambda e: e.number)
+
+    def holder(self, environment: str) -> Entry | None:
+        """Return the latest change of an environment: what it has now."""
+        changes = self.changes(environment)
+        return changes[-1] if changes else None
+
+    def environments(self) -> dict[str, Entry]:
+        """Return what every environment has now."""
+        return {
+            entry.environment: entry for entry in sorted(self.entries(), key=lambda e: e.number) if entry.environment
+        }
+
+    def register(self, revision: str = "HEAD", *, note: str = "") -> Entry:
+        """Make a revision a version. Its model must be described in git, as `dvc repro` leaves it."""
+        commit = Revision(self.root, revision)
+        model = commit.record(layout.MODEL, ModelFacts)
+        if model is None:
+            raise RegistryError(
+                f'registry: expected {layout.MODEL} in {revision}; it is not there; run "dvc repro" and commit'
+            )
+        for known in self.versions().values():
+            if known.commit == commit.commit:
+                raise RegistryError(f"registry: {revision} is {known.version} already")
+        number = 1 + max((entry.number for entry in self.versions().values()), default=0)
+        self._tag(f"{self.name}@v{number}.0.0", commit.commit or "", note or f"model {model.version}")
+        return self.versions()[f"v{number}"]
+
+    def promote(self, version: str, environment: str, *, force: bool = False, reason: str = "") -> Entry:
+        """Give an environment a version whose verdict is to promote it; otherwise only with `force` and a `reason`, kept."""
+        chosen = self.versions().get(version)
+        if chosen is None:
+            raise RegistryError(f"registry: expected a version of {list(self.versions())}; got {version!r}")
+        held = self.holder(environment)
+        if held and held.version == version:
+            raise RegistryError(f"registry: {environment} has {version} already")
+        objection = self._objection(chosen, environment, held)
+        if objection and not force:
+            raise RegistryError(
+                f'registry: {version} may not serve in {environment}: {objection}; or --force --reason "…"'
+            )
+        if force and not reason.strip():
+            raise RegistryError("registry: expected a reason; --force is recorded with --reason")
+        note = f"promote {version} to {environment}"
+        note += (
+            f"\n\nforced, against: {objection or 'nothing'}\nreason: {reason}" if force else f"\n\n{reason}".rstrip()
+        )
+        return self._assign(chosen, environment, held, note)
+
+    def rollback(self, environment: str, *, reason: str = "") -> Entry:
+        """Give an environment what it had before its last promotion that stands; the way back needs no verdict."""
+        standing: list[Entry] = []
+        for change in self.changes(environment):
+            if change.action == "rollback":
+                standing.pop()
+            else:
+                standing.append(change)
+        if len(standing) < 2:
+            have = standing[-1].version if standing else "nothing"
+            raise RegistryError(f"registry: {environment} has {have}, and nothing before it to roll back to")
+        before, now = self.versions()[standing[-2].version], standing[-1]
+        note = f"roll back {environment} from {now.version} to {before.version}" + f"\n\n{reason}".rstrip()
+        return self._assign(before, environment, self.holder(environment), note)
+
+    def push(self, entry: Entry, remote: str) -> None:
+        """Push an entry's tag; where another came first, take ours back and say whose it is."""
+        tag = self._tag_of(entry)
+        try:
+            git(self.root, "push", "-q", remote, f"refs/tags/{tag}")
+        except WorkspaceError as error:
+            git(self.root, "tag", "-d", tag)
+            there = git(self.root, "ls-remote", remote, f"refs/tags/{tag}").strip()
+            if not there:
+                raise RegistryError(f"registry: {tag} could not be pushed and was taken back: {error}") from error
+            git(self.root, "fetch", "-q", remote, f"refs/tags/{self.name}*:refs/tags/{self.name}*")
+            raise RegistryError(
+                f"registry: another was first: {self._first(tag)}; look at it, then try again"
+            ) from error
+
+    def _objection(self, chosen: Entry, environment: str, held: Entry | None) -> str:
+        """Return why a version may not have an environment by its verdict, or nothing."""
+        at = Revision(self.root, chosen.commit)
+        verdict, model = at.record(layout.VERDICT, Verdict), at.record(layout.MODEL, ModelFacts)
+        if verdict is None:
+            return 'it has no verdict; run "ringbound gate" and commit'
+        if model is None or verdict.challenger != model.version:
+            return f"its verdict is of model {verdict.challenger}"
+        if verdict.decision != "promote":
+            failed = "; ".join(f"{r.gate}: {r.says}" for r in verdict.results if r.outcome != "passed")
+            return f"its verdict is {verdict.decision} ({failed})"
+        if held and verdict.environment == environment:
+            served = Revision(self.root, held.commit).record(layout.MODEL, ModelFacts)
+            champion = served.version if served else "a model that is not described"
+            if verdict.champion != champion:
+                return f"its verdict is against {verdict.champion}, but {environment} has {champion} ({held.version})"
+        return ""
+
+    def _assign(self, chosen: Entry, environment: str, held: Entry | None, note: str) -> Entry:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", environment):
+            raise RegistryError(f"registry: expected an environment of letters, digits, - and _; got {environment!r}")
+        self._tag(f"{self.name}#{environment}#{1 + (held.number if held else 0)}", chosen.commit, note)
+        return self.changes(environment)[-1]
+
+    def _tag(self, tag: str, commit: str, note: str) -> None:
+        try:
+            git(self.root, "tag", "-a", tag, commit, "-m", note)
+        except WorkspaceError as error:
+            if "already exists" not in str(error):
+                raise
+            raise RegistryError(
+                f"registry: another was first: {self._first(tag)}; look at it, then try again"
+            ) from error
+
+    def _first(self, tag: str) -> str:
+        entry = next(e for e in self.entries() if self._tag_of(e) == tag)
+        return f"{entry.subject}, by {entry.who} at {entry.when}"
+
+    def _tag_of(self, entry: Entry) -> str:
+        if entry.action == "register":
+            return f"{self.name}@{entry.version}.0.0"
+        return f"{self.name}#{entry.environment}#{entry.number}"
+
+
+def describe(registry: Registry, name: str) -> str:
+    """Return all that is known of a version, or of what an environment has, from git alone."""
+    entry = registry.version(name)
+    at = Revision(registry.root, entry.commit)
+    model = at.record(layout.MODEL, ModelFacts)
+    if model is None:
+        raise RegistryError(f"registry: {entry.version}: its commit {entry.commit[:8]} has no {layout.MODEL}")
+    metrics, verdict = at.record(layout.METRICS, Metrics), at.record(layout.VERDICT, Verdict)
+    learnt = model.learnt
+    held = [environment for environment, change in registry.environments().items() if change.version == entry.version]
+    lines = [
+        f"{registry.name} {entry.version}: model {model.version}, {learnt.candidate}",
+        f"serves in   {', '.join(held) or 'none'}",
+        f"registered  {entry.when} by {entry.who}: {entry.subject}",
+        f"commit      {entry.commit}",
+        f"features    {model.features}",
+        f"learnt from {learnt.rows:,} rows, {learnt.first} to {learnt.last}",
+        f"table       sha256 {learnt.data}",
+        *(f"data        {path}  md5 {out['md5']}" for path, out in at.outputs.items() if _is_data(path)),
+        f"arguments   {json.dumps(learnt.arguments)}",
+        *(f"params      {section}: {json.dumps(values)}" for section, values in at.yaml("params.yaml").items()),
+    ]
+    if metrics:
+        lines.append(f"metrics     {', '.join(f'{metric} {value}' for metric, value in metrics.model.items())}")
+    if verdict:
+        lines.append(f"verdict     {verdict.decision}, against {verdict.champion}")
+        lines += [f"            {result.outcome}: {result.gate}: {result.says}" for result in verdict.results]
+    else:
+        lines.append("verdict     none")
+    return "\n".join(lines)
+
+
+def _is_data(path: str) -> bool:
+    return not path.startswith((layout.REPORTS, layout.PLOTS, layout.CODE))
+
+
+def history(entries: Sequence[Entry]) -> list[str]:
+    """Return what happened, one line each."""
+    lines = []
+    for e in entries:
+        note = " / ".join(filter(None, e.note.splitlines()))
+        lines.append(f"{e.when}  {e.environment or 'version':<10} {e.version:<5} {note}  ({e.who})")
+    return lines
+
+
+def open_registry(root: Path) -> Registry:
+    """Return the registry of the workspace: of the one artifact of type model in dvc.yaml."""
+    artifacts = workspace.load_yaml(root / "dvc.yaml").get("artifacts", {})
+    names = [name for name, about in artifacts.items() if about.get("type") == "model"]
+    if len(names) != 1:
+        raise RegistryError(f"registry: expected one artifact of type model in dvc.yaml; got {names}")
+    return Registry(root, names[0])
+
+
+def fetch_version(registry: Registry, version: str) -> Path:
+    """Return the folder with the bundle and the Bento of a version, or of what an environment has, checked to be it."""
+    entry = registry.version(version)
+    at = Revision(registry.root, entry.commit)
+    folder = workspace.fresh_folder(registry.root / layout.FETCHED / version)
+    for path in SERVED:
+        at.fetch(path, folder)
+    fetched, described = read_facts(folder / layout.MODELS).model, at.record(layout.MODEL, ModelFacts)
+    if described is None or fetched.version != described.version:
+        expected = described.version if described else f"one that its {layout.MODEL} describes"
+        raise RegistryError(f"registry: expected model {expected} for {entry.version}; fetched is {fetched.version}")
+    return folder

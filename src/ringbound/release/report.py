@@ -1,0 +1,222 @@
+"""What a change really does, on one page for a pull request: verdict first, then what it rests on.
+
+Both sides come from their revisions: small files from git, outputs from DVC's cache or remote. Nothing is run again.
+What is missing is said in its place, and the rest is reported.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ringbound.errors import RingboundError
+from ringbound.evaluation.comparison import flips
+from ringbound.models.bundle import ModelFacts
+from ringbound.release import changes
+from ringbound.release.gates import GateResult, Gates, Verdict
+from ringbound.release.judgement import Contender, Judgement, contender, judge
+from ringbound.release.markdown import table
+from ringbound.workspace import layout
+from ringbound.workspace.revision import Revision
+
+LONGEST = 65_536
+"""Characters that fit a comment on GitHub."""
+SIGNS = {"passed": "✅", "failed": "❌", "open": "❔", "better": "✅", "worse": "❌", "inconclusive": "❔"}
+
+
+def report(base: Revision, head: Revision, *, environment: str) -> str:
+    """Return the page, in Markdown, on what `head` changes against `base`."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            before, after = contender(base, Path(folder) / "base"), contender(head, Path(folder) / "head")
+            gates = Gates.from_section(head.yaml("params.yaml").get("gates"))
+            judged = judge(before, after, gates, environment=environment, proofs=_proofs(head))
+            parts = [*_verdict(judged, base, head)]
+            if before.version != after.version:
+                parts += _models(before, after, judged, gates.least_rows)
+        except RingboundError as error:
+            parts = ["# ❔ The models could not be compared", f"{error}"]
+        sections: list[tuple[str, Callable[[], list[str]]]] = [
+            ("Data", lambda: changes.data(base, head)),
+            ("Features", lambda: changes.features(base, head)),
+            ("Parameters", lambda: changes.params(base, head)),
+            ("Stages", lambda: changes.stages(base, head)),
+        ]
+        for title, section in sections:
+            try:
+                lines = section()
+            except RingboundError as error:
+                lines = [f"Not known: {error}"]
+            parts += [f"## {title}", *lines]
+    page = "\n\n".join(parts) + "\n"
+    if len(page) <= LONGEST:
+        return page
+    return page[: LONGEST - 200].rsplit("\n", 1)[0] + "\n\n*The page is cut here: it would not fit a comment.*\n"
+
+
+def _proofs(head: Revision) -> list[GateResult]:
+    """Return what `ringbound gate` has proven of this model, or that it has not."""
+    verdict, model = head.record(layout.VERDICT, Verdict), head.record(layout.MODEL, ModelFacts)
+    proven = verdict if verdict and model and verdict.challenger == model.version else None
+    return [
+        (proven.result(name) if proven else None)
+        or GateResult(name, "open", "not proven for this model yet: ringbound gate")
+        for name in ("leakage", "skew")
+    ]
+
+
+def _verdict(judged: Judgement, base: Revision, head: Revision) -> list[str]:
+    verdict = judged.verdict
+    says = {"promote": "✅ Promote", "keep": "❌ Keep what serves", "inconclusive": "❔ Inconclusive"}[verdict.decision]
+    sides = f"`{verdict.challenger}` ({_short(head)}) against `{verdict.champion}` ({_short(base)})"
+    if verdict.challenger == verdict.champion:
+        return ["# The model is the same", f"Bundle {sides}: not a bit differs."]
+    return [
+        f"# {says}",
+        f"Model {sides}, by the gates of `params.yaml`.",
+        table(["", "gate", "what it saw"], [[SIGNS[r.outcome], r.gate, r.says] for r in verdict.results]),
+    ]
+
+
+def _short(revision: Revision) -> str:
+    return revision.name if revision.commit is None else f"{revision.name}, {revision.commit[:8]}"
+
+
+def _models(before: Contender, after: Contender, judged: Judgement, least_rows: int) -> Iterator[str]:
+    yield from _metrics(judged)
+    yield from _slices(judged)
+    if judged.comparison.calibration:
+        yield from _calibration(judged)
+        yield from _flips(before, after, judged)
+        yield from _bias(before, after, judged, least_rows)
+    yield "## Latency and size"
+    first, second = judged.latency_us
+    rows = [
+        ["one row, the model alone", f"{first:.0f} µs", f"{second:.0f} µs", f"{second / first:.2f}×"],
+        ["bundle", f"{before.size / 1e3:,.0f} kB", f"{after.size / 1e3:,.0f} kB", f"{after.size / before.size:.2f}×"],
+    ]
+    yield table(["", "before", "after", "ratio"], rows)
+    yield "Both timed in turns, in one process; from run to run the ratio moves by some tenths."
+
+
+def _metrics(judged: Judgement) -> Iterator[str]:
+    comparison, blocks = judged.comparison, judged.comparison.rows["block"].nunique()
+    yield "## Metrics"
+    yield table(
+        ["metric", "before", "after", "difference (95% interval)", "", ""],
+        [
+            [name, f"{d.before:.4f}", f"{d.after:.4f}",
+             f"{d.change.value:+.4f} ({d.change.low:+.4f} to {d.change.high:+.4f})",
+             f"`{_bar(d.change.value, d.change.low, d.change.high)}`", f"{SIGNS[d.judgement]} {d.judgement}"]
+            for name, d in comparison.metrics.items()
+        ],
+    )  # fmt: skip
+    left = {
+        "before alone": comparison.only_before,
+        "after alone": comparison.only_after,
+        "with another outcome": comparison.relabelled,
+    }
+    apart = ", ".join(f"{count:,} {where}" for where, count in left.items() if count)
+    yield (
+        f"Paired on {len(comparison.rows):,} rows that both answered, {blocks} blocks resampled as a whole"
+        + (f"; left out: {apart}." if apart else ".")
+        + " In the bar, `│` is no change, `●` the difference, `─` its interval."
+    )
+
+
+def _bar(value: float, low: float, high: float, width: int = 21) -> str:
+    """Draw an interval around zero: as wide as its farther end."""
+    reach = max(abs(low), abs(high), abs(value)) or 1.0
+    place = lambda x: round((x / reach + 1) / 2 * (width - 1))  # noqa: E731
+    marks = [" "] * width
+    marks[place(low) : place(high) + 1] = "─" * (place(high) + 1 - place(low))
+    marks[width // 2] = "│"
+    marks[place(value)] = "●"
+    return "".join(marks)
+
+
+def _slices(judged: Judgement) -> Iterator[str]:
+    slices = judged.comparison.slices
+    sure = slices[slices["judgement"] != "inconclusive"]
+    yield "## Slices"
+    if len(sure):
+        yield table(
+            ["slice", "rows", "loss before", "after", "difference (95% interval)", ""],
+            [
+                [f"{r.slice} {r.value}", f"{r.rows:,}", f"{r.before:.4f}", f"{r.after:.4f}",
+                 f"{r.change:+.4f} ({r.low:+.4f} to {r.high:+.4f})", f"{SIGNS[str(r.judgement)]} {r.judgement}"]
+                for r in sure.sort_values("change", ascending=False).itertuples()
+            ],
+        )  # fmt: skip
+    yield (
+        f"{len(sure)} of {len(slices)} slices changed beyond noise: mean loss, by "
+        f"{', '.join(dict.fromkeys(slices['slice']))}; judged together (Holm), so that many slices raise no alarm by chance."
+    )
+
+
+def _calibration(judged: Judgement) -> Iterator[str]:
+    tenths, error = judged.comparison.calibration["after"], judged.comparison.metrics["calibration_error"]
+    numbers = lambda column: ", ".join(f"{x:.3f}" for x in column)  # noqa: E731
+    top = min(1.0, 1.1 * float(tenths[["predicted", "observed"]].to_numpy().max()))
+    yield "## Calibration"
+    yield (
+        "```mermaid\nxychart-beta\n"
+        f"    x-axis [{', '.join(str(n) for n in range(1, len(tenths) + 1))}]\n"
+        f'    y-axis "share" 0 --> {top:.2f}\n'
+        f"    bar [{numbers(tenths['observed'])}]\n    line [{numbers(tenths['predicted'])}]\n```"
+    )
+    yield (
+        "After the change, by tenths of the rows: bars are what was observed, the line is what was said. "
+        f"Calibration error: {error.before:.4f} before, {error.after:.4f} after."
+    )
+
+
+def _flips(before: Contender, after: Contender, judged: Judgement) -> Iterator[str]:
+    rows = judged.comparison.rows
+    thresholds = [side.evaluation.task.threshold or 0.0 for side in (before, after)]
+    flipped = flips(rows, *thresholds)
+    to_yes = int((flipped["after"] >= thresholds[1]).sum())
+    right = int(((flipped["after"] >= thresholds[1]) == (flipped["truth"] == 1)).sum())
+    yield "## Decisions that flip"
+    yield (
+        f"{len(flipped):,} of {len(rows):,} ({len(flipped) / len(rows):.1%}): {to_yes:,} from no to yes, "
+        f"{len(flipped) - to_yes:,} from yes to no; {right:,} of them are now right. Those that moved most:"
+    )
+    names = after.evaluation.facts.slices
+    yield table(
+        ["id", *names, "outcome", "before", "after"],
+        [
+            [row["id"], *(row[name] for name in names), "yes" if row["truth"] == 1 else "no",
+             f"{row['before']:.3f}", f"{row['after']:.3f}"]
+            for row in flipped.head(5).astype(object).to_dict("records")
+        ],
+    )  # fmt: skip
+
+
+def _bias(before: Contender, after: Contender, judged: Judgement, least_rows: int) -> Iterator[str]:
+    """Say how far groups are apart in how often they are called yes, and in how often a yes of theirs is missed.
+
+    These are fairlearn's selection rate and false-negative rate; its MetricFrame takes as long as all the rest.
+    """
+    rows, lines = judged.comparison.rows, []
+    for side, column in ((before, "before"), (after, "after")):
+        called = rows[column] >= (side.evaluation.task.threshold or 0.0)
+        missed = (~called).astype(float).where(rows["truth"] == 1)
+        rows = rows.assign(**{f"called_{column}": called, f"missed_{column}": missed})  # type: ignore[arg-type]
+    for name in after.evaluation.facts.slices:
+        groups = rows.groupby(name, observed=True)
+        large = groups.size() >= least_rows
+        if large.sum() < 2:
+            continue
+        rates = {
+            rate: groups[rate].mean()[large]
+            for rate in ("called_before", "called_after", "missed_before", "missed_after")
+        }
+        missed = rates["missed_after"].dropna()
+        gaps = [f"{rate.max() - rate.min():.1%}" for rate in rates.values()]
+        most = f"{missed.idxmax()} {missed.max():.1%}" if len(missed) else "—"
+        lines.append([name, int(large.sum()), *gaps, most])
+    yield "## Bias"
+    yield table(
+        ["by", "groups", "called yes: gap before", "after", "yes missed: gap before", "after", "most missed now"], lines
+    )
+    yield f"Each gap is between the two groups farthest apart, of those with {least_rows:,} rows or more."

@@ -1,0 +1,190 @@
+"""The operational store: the log of events and the predictions made, in SQLite (one host) or PostgreSQL (several).
+
+The log is the truth and only grows. Writers take turns, so events become visible in order of `seq`, and who has read up to
+a `seq` has missed nothing before it. An event is identified by its source and id: sent again, it is not counted again.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ringbound.errors import StoreError, one_line
+from ringbound.store.clock import WALL, Clock
+from ringbound.store.records import Appended, Event, LogEnd, LoggedEvent, Prediction
+from ringbound.store.schema import ABOUT, EVENTS, PREDICTIONS, bring_up_to_date
+
+LOCK = 7_260_127_311
+"""The advisory lock under which writers take turns in PostgreSQL."""
+
+PAYLOAD = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+STAMPED = [column for column in EVENTS.c if column is not EVENTS.c.seq]
+INSERT = sqlite.insert(EVENTS).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+SENT = (
+    sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON))
+    .table_valued(*(sa.column(column.name, column.type) for column in STAMPED), name="sent")
+    .render_derived(with_types=True)
+)
+INSERT_JSON = (
+    postgresql.insert(EVENTS)
+    .from_select([column.name for column in STAMPED], sa.select(*SENT.c))
+    .on_conflict_do_nothing()
+    .execution_options(preserve_rowcount=True)
+)
+LOGGED = sa.select(EVENTS.c.seq, EVENTS.c.source, EVENTS.c.id, EVENTS.c.available_at, EVENTS.c.payload)
+TAIL = LOGGED.where(EVENTS.c.seq > sa.bindparam("after")).order_by(EVENTS.c.seq).limit(sa.bindparam("most"))
+SINCE = (
+    LOGGED.where(EVENTS.c.source == sa.bindparam("source"))
+    .where(EVENTS.c.available_at > sa.bindparam("after"))
+    .where(EVENTS.c.available_at <= sa.bindparam("until"))
+    .where(EVENTS.c.seq <= sa.bindparam("position"))
+    .order_by(EVENTS.c.available_at, EVENTS.c.id)
+)
+
+
+class Store:
+    """A store at a SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; made ready on first use."""
+
+    def __init__(self, url: str):
+        try:
+            self.engine = sa.create_engine(url, pool_pre_ping=True)
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            raise StoreError(
+                f"store: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; {one_line(error, 200)}"
+            ) from error
+        self.lite = self.engine.dialect.name == "sqlite"
+        if self.lite:
+            sa.event.listen(self.engine, "connect", _open_sqlite)
+        self._insert = _insert_rows if self.lite else _insert_json
+        self._reading: sa.Connection | None = None
+        with self._writing() as connection:
+            bring_up_to_date(connection)
+            if connection.scalar(sa.select(ABOUT.c.log)) is None:
+                connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
+            self.log: str = connection.scalar(sa.select(ABOUT.c.log)) or ""
+
+    def append(self, source: str, events: Sequence[Event], clock: Clock = WALL) -> Appended:
+        """Add a batch to the log, durably and as a whole, each event stamped with when it is available.
+
+        That is when it could be known or the present, whichever is later. An event of a known id is left as it is.
+        """
+        with self._writing() as connection:
+            newest = connection.scalar(sa.select(sa.func.max(EVENTS.c.available_at))) if clock.follows_log else None
+            present = clock.now(newest)
+            rows = [
+                {
+                    "source": source,
+                    "id": event.id,
+                    "time": event.time,
+                    "available_at": max(event.time, event.known_at or event.time, present),
+                    "payload": PAYLOAD.encode(event.fields),
+                }
+                for event in events
+            ]
+            rows.sort(key=lambda row: (row["available_at"], row["id"]))
+            accepted = self._insert(connection, rows) if rows else 0
+            conflicting = _conflicting(connection, rows) if accepted < len(rows) else []
+        return Appended(accepted, len(rows) - accepted, conflicting)
+
+    def tail(self, after: int, most: int = 10_000) -> list[LoggedEvent]:
+        """Return up to `most` events after position `after`, in order of `seq`."""
+        if self._reading is not None and not self._grown(after):
+            return []
+        return [LoggedEvent(*row) for row in self._read(TAIL, {"after": after, "most": most})]
+
+    def since(self, source: str, after: int, until: int, position: int | None = None) -> list[LoggedEvent]:
+        """Return a source's events that became available in (after, until], of those up to `position`, in order."""
+        last = 2**62 if position is None else position
+        rows = self._read(SINCE, {"source": source, "after": after, "until": until, "position": last})
+        return [LoggedEvent(*row) for row in rows]
+
+    def end(self) -> LogEnd:
+        """Return where the log ends."""
+        ((position, newest),) = self._read(sa.select(sa.func.max(EVENTS.c.seq), sa.func.max(EVENTS.c.available_at)), {})
+        return LogEnd(position or 0, newest)
+
+    def record(self, predictions: Sequence[Prediction]) -> None:
+        """Keep predictions with the vectors they were made from."""
+        with self._writing(durable=False) as connection:
+            connection.execute(PREDICTIONS.insert(), [vars(prediction) for prediction in predictions])
+
+    def predictions(self, newest: int) -> list[Prediction]:
+        """Return the `newest` predictions, the latest first."""
+        order = (PREDICTIONS.c.made_at.desc(), PREDICTIONS.c.prediction_id)
+        return [Prediction(*row) for row in self._read(sa.select(PREDICTIONS).order_by(*order).limit(newest), {})]
+
+    def _grown(self, after: int) -> bool:
+        """Ask the driver itself whether the log goes on: every answer begins with this, and nearly always it does not."""
+        assert self._reading is not None
+        try:
+            cursor = self._reading.connection.driver_connection.cursor()  # type: ignore[union-attr]
+            try:
+                return cursor.execute(f"SELECT 1 FROM events WHERE seq > {after:d} LIMIT 1").fetchone() is not None
+            finally:
+                cursor.close()
+        except self.engine.dialect.loaded_dbapi.Error:
+            return True  # reading on will open the connection anew, or say what is wrong
+
+    def _read(self, statement: sa.Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Read on one connection that is kept, and opened anew once if it was lost."""
+        for last in (False, True):
+            try:
+                if self._reading is None:
+                    self._reading = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                return self._reading.execute(statement, values).fetchall()
+            except sa.exc.DBAPIError as error:
+                lost, self._reading = self._reading, None
+                if lost is not None:
+                    lost.invalidate()
+                    lost.close()
+                if last:
+                    raise StoreError(
+                        f"store: cannot be read: {one_line(error.orig or error, 200)}; try again"
+                    ) from error
+        raise AssertionError
+
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction in which no other writer is; `durable` survives a loss of power, not only of the process."""
+        try:
+            with self.engine.connect() as connection:
+                if self.lite:
+                    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                elif durable:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+                else:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+                connection.commit()
+        except sa.exc.DBAPIError as error:
+            raise StoreError(f"store: cannot be written: {one_line(error.orig or error, 200)}; try again") from error
+
+
+def _open_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where this module says so
+    for setting in ("busy_timeout=10000", "journal_mode=WAL"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _insert_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows that SQLite does not have, in order, and return how many these are."""
+    return connection.execute(INSERT, rows).rowcount
+
+
+def _insert_json(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows that PostgreSQL does not have, in order: one text takes the way there and back once."""
+    return connection.execute(INSERT_JSON, {"rows": json.dumps(rows)}).rowcount
+
+
+def _conflicting(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[str]:
+    """Return the ids of rows that the log has with other content."""
+    chosen = sa.select(EVENTS.c.id, EVENTS.c.time, EVENTS.c.payload).where(
+        EVENTS.c.source == rows[0]["source"], EVENTS.c.id.in_([row["id"] for row in rows])
+    )
+    logged = {row.id: (row.time, row.payload) for row in connection.execute(chosen)}
+    return sorted({row["id"] for row in rows if logged[row["id"]] != (row["time"], row["payload"])})

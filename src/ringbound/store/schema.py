@@ -1,0 +1,75 @@
+"""The store's tables, and how an older store becomes a current one: Alembic's revisions in `migrations/versions`."""
+
+import logging
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from ringbound.errors import StoreError
+
+LOG = logging.getLogger(__name__)
+METADATA = sa.MetaData()
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows only in a column of this name
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("available_at", sa.BigInteger, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.UniqueConstraint("source", "id"),
+    sa.Index("events_known", "available_at"),
+    sqlite_autoincrement=True,
+)
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("prediction_id", sa.Text, primary_key=True),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("features", sa.Text, nullable=False),
+    sa.Column("answer", sa.Float(53), nullable=False),
+    sa.Column("row", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Index("predictions_made", "made_at", "prediction_id"),
+)
+ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
+VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
+
+FIRST = "0001"
+"""The schema of stores that were made before stores had a version."""
+HEAD = "0002"
+
+
+def bring_up_to_date(connection: sa.Connection) -> None:
+    """Make the tables of a new store, or migrate an older one, within the caller's transaction.
+
+    `StoreError` where the store is newer than this version of ringbound.
+    """
+    tables = set(sa.inspect(connection).get_table_names())
+    version = connection.scalar(sa.select(VERSION.c.version_num)) if "alembic_version" in tables else None
+    if version == HEAD:
+        return
+    # Only here: a store that is current, which is nearly every one, opens without it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if version is not None and version not in known:
+        raise StoreError(
+            f"store: expected a schema up to {HEAD}; got {version}, of a newer ringbound; install that version"
+        )
+    if version is None and "events" in tables:
+        version = FIRST
+        command.stamp(config, FIRST)
+    command.upgrade(config, "head")
+    if version is not None:
+        LOG.warning("store: schema %s brought up to %s", version, HEAD)

@@ -1,0 +1,79 @@
+"""What every store is held to: nothing acknowledged is lost or counted twice, and what comes out is what went in."""
+
+import json
+
+from ringbound.store.clock import CLOCKS, SetClock
+from ringbound.store.log import Store
+from ringbound.store.records import Event, Prediction
+
+
+def check_store(store: Store) -> None:
+    """Hold an empty store to the contract of the log and of predictions.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_store(Store(f"sqlite:///{folder}/store.db"))
+    """
+    assert store.tail(0) == [], "expected an empty store"
+    assert (store.end().position, store.end().newest) == (0, None)
+    _check_order(store)
+    _check_repeats(store)
+    _check_clock(store)
+    _check_predictions(store)
+
+
+def events(start: int, size: int, paid: float = 1.0) -> list[Event]:
+    """Return `size` events whose ids and times count on from `start`."""
+    return [Event(f"{number:06}", number, {"paid": paid}) for number in range(start, start + size)]
+
+
+def _check_order(store: Store) -> None:
+    sent = [*events(0, 3), Event("late", 1, {"paid": None}, known_at=900)]
+    done = store.append("sales", sent, SetClock(500))
+    assert (done.accepted, done.duplicates, done.conflicting) == (4, 0, [])
+    rows = store.tail(0)
+    assert [(row.source, row.id, row.available_at) for row in rows] == [
+        ("sales", "000000", 500),
+        ("sales", "000001", 500),
+        ("sales", "000002", 500),
+        ("sales", "late", 900),
+    ], "an event is available when it could be known or now, whichever is later"
+    assert json.loads(rows[3].payload) == {"paid": None}
+    assert [row.seq for row in rows] == sorted(row.seq for row in rows)
+    assert store.tail(rows[1].seq) == rows[2:], "a tail goes on where the last one ended"
+    assert store.tail(0, 2) == rows[:2]
+    assert (store.end().position, store.end().newest) == (rows[3].seq, 900)
+    assert [row.id for row in store.since("sales", 500, 900)] == ["late"], "a stretch is open at its beginning"
+    assert store.since("sales", 0, 900, position=rows[0].seq) == rows[:1]
+    assert store.since("returns", 0, 900) == []
+
+
+def _check_repeats(store: Store) -> None:
+    before = len(store.tail(0))
+    store.append("sales", events(100, 10))
+    again = store.append("sales", events(105, 10))
+    assert (again.accepted, again.duplicates, again.conflicting) == (5, 5, []), "an event sent again counts once"
+    other = store.append("sales", events(114, 2, paid=2.0))
+    assert (other.accepted, other.duplicates, other.conflicting) == (1, 1, ["000114"]), "other content is told"
+    assert store.append("sales", events(200, 2) + events(201, 1)).accepted == 2, "also within one batch"
+    assert store.append("returns", events(100, 1)).accepted == 1, "ids are a source's own"
+    rows = store.tail(0)
+    assert len(rows) == before + 19
+    assert [json.loads(row.payload)["paid"] for row in rows if row.id == "000114"] == [1.0], "the first content stays"
+    assert store.append("sales", []).accepted == 0
+
+
+def _check_clock(store: Store) -> None:
+    newest = store.end().newest or 0
+    store.append("visits", [Event("a", newest + 1000, {})], CLOCKS["event"])
+    store.append("visits", [Event("b", 10, {})], CLOCKS["event"])
+    stamps = [row.available_at for row in store.tail(0) if row.source == "visits"]
+    assert stamps == [newest + 1000] * 2, "by the event clock time never goes back"
+
+
+def _check_predictions(store: Store) -> None:
+    one = Prediction("a", 1, 1, 3, "m", "f", 0.1, "{}", b"\x00" * 8)
+    two = Prediction("b", 2, 1, 3, "m", "f", 0.1 + 0.2, "{}", b"\x01" * 8)
+    store.record([one, two])
+    assert store.predictions(10) == [two, one], "predictions come back the latest first, every bit of them"
+    assert store.predictions(1) == [two]

@@ -1,0 +1,32 @@
+"""The flights workspace, built once for all tests of a process: a clone of the working tree with few months and trials."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from workspace_clone import ROOT, Clone
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository under test."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory) -> Path:
+    """A DVC cache for all clones of this run, whichever process they are in: what one has made, others need not."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dvc-cache"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, shared_cache) -> Clone:
+    """A clone in which every stage has run, from nothing."""
+    found = Clone(tmp_path_factory.mktemp("a clone"), shared_cache)
+    with (shared_cache.parent / "building").open("w") as lock:  # what another process is making need not be made again
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found.repro()
+    return found

@@ -1,0 +1,191 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from ringbound.batch import score as batch
+from ringbound.batch.score import score
+from ringbound.errors import InputError
+from ringbound.models.bundle import load_bundle
+from ringbound.serving.predictor import Predictor
+
+
+@pytest.fixture
+def bundle(bundle_folder):
+    return load_bundle(bundle_folder)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    """Several chunks for few rows."""
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 300)
+    monkeypatch.setattr(batch, "CHUNK_BYTES", 20_000)
+
+
+def write(questions, file):
+    """Write requests as a file of the format its suffix says."""
+    frame = pd.DataFrame(questions)
+    if file.suffix == ".csv":
+        frame.to_csv(file, index=False)
+    elif file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in questions))
+    else:
+        for name in ("promised", "at"):
+            frame[name] = pd.to_datetime(frame[name])
+        frame.to_parquet(file)
+    return file
+
+
+def read(file) -> list[dict]:
+    """Return a scored file's rows; numbers keep every bit."""
+    if file.suffix == ".parquet":
+        return pq.read_table(file).to_pylist()
+    if file.suffix == ".jsonl":
+        return [json.loads(line) for line in file.read_text().splitlines()]
+    return pyarrow.csv.read_csv(file).to_pylist()
+
+
+@pytest.mark.parametrize("given", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("wanted", [".csv", ".jsonl", ".parquet"])
+def test_every_format_has_the_bits_of_online(bundle, events, live, questions, tmp_path, given, wanted):
+    output = tmp_path / f"scored{wanted}"
+    done = score(str(write(questions, tmp_path / f"rows{given}")), output, bundle, events=events, progress=False)
+    assert (done.rows, done.errors, done.malformed) == (2000, 0, 0)
+    online = [
+        a["probability"]
+        for start in (0, 1000)
+        for a in Predictor(bundle, live).predict(questions[start : start + 1000])
+    ]
+    rows = read(output)
+    assert [row["probability"] for row in rows] == online
+    assert [float(row["route"]) for row in rows] == [q["route"] for q in questions]
+    assert {str(row["decision"]).lower() for row in rows} == {"true", "false"}
+    assert not (tmp_path / f"scored{wanted}.parts").exists()
+
+
+def test_bad_rows_stay_in_place_with_their_reason(bundle, events, questions, tmp_path):
+    spoilt = [dict(q) for q in questions]
+    spoilt[3]["depot"] = "North"
+    spoilt[1500]["promised"] = "soon"
+    done = score(
+        str(write(spoilt, tmp_path / "rows.csv")), tmp_path / "scored.csv", bundle, events=events, progress=False
+    )
+    assert done.errors == 2
+    rows = read(tmp_path / "scored.csv")
+    assert len(rows) == 2000
+    assert rows[3]["error"].startswith("depot: expected text matching")
+    assert rows[3]["depot"] == "North"
+    assert rows[1500]["probability"] is None or np.isnan(rows[1500]["probability"])
+
+
+def test_lines_that_are_no_rows_are_kept_aside(bundle, events, questions, tmp_path):
+    file = write(questions[:10], tmp_path / "rows.csv")
+    file.write_text(file.read_text() + "north,too,few\n")
+    done = score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
+    assert (done.rows, done.malformed) == (10, 1)
+    assert (tmp_path / "scored.csv.malformed").read_text() == "north,too,few\n"
+
+
+def test_glob_is_one_output_in_order(bundle, events, questions, tmp_path):
+    write(questions[:500], tmp_path / "b.csv")
+    write(questions[500:900], tmp_path / "a.csv")
+    assert score(str(tmp_path / "?.csv"), tmp_path / "scored.csv", bundle, events=events, progress=False).rows == 900
+    routes = [row["route"] for row in read(tmp_path / "scored.csv")]
+    assert routes == [q["route"] for q in questions[500:900] + questions[:500]]
+
+
+def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, events, questions, tmp_path, monkeypatch):
+    file = write(questions, tmp_path / "rows.csv")
+    score(str(file), tmp_path / "whole.csv", bundle, events=events, progress=False)
+    real, calls = batch._scored, []
+
+    def dying(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(batch, "_scored", dying)
+    with pytest.raises((OSError, InputError)):
+        score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
+    assert not (tmp_path / "scored.csv").exists()
+    monkeypatch.setattr(batch, "_scored", real)
+    done = score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
+    assert done.resumed == 3
+    assert done.rows == 2000
+    assert (tmp_path / "scored.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_parts_of_other_input_are_not_taken_over(bundle, events, questions, tmp_path, monkeypatch):
+    file = write(questions, tmp_path / "rows.csv")
+    monkeypatch.setattr(batch, "_join", lambda *_: None)
+    score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
+    monkeypatch.undo()
+    write(questions[::-1], file)
+    assert score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False).resumed == 0
+
+
+@pytest.mark.parametrize("wanted", [".csv", ".parquet"])
+def test_kill_minus_nine_resumes_and_gives_the_same_bytes(bundle_folder, events, questions, tmp_path, wanted):
+    """The real command, killed for real in the middle of its work."""
+    big = questions * 80
+    file = write(big, tmp_path / "rows.csv")
+
+    def command(output):
+        return [sys.executable, "-m", "ringbound", "score", "--input", str(file), "--output", str(output),
+                "--bundle", str(bundle_folder), "--events", str(events.folder), "--quiet"]  # fmt: skip
+
+    subprocess.run(command(tmp_path / f"whole{wanted}"), check=True, capture_output=True)
+    output = tmp_path / f"scored{wanted}"
+    process = subprocess.Popen(command(output))
+    parts = tmp_path / f"scored{wanted}.parts"
+    deadline = time.monotonic() + 60
+    while len(list(parts.glob("[0-9]*.json"))) < 1:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "finished before it could be killed"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not output.exists()
+    again = subprocess.run(command(output), check=True, capture_output=True, text=True)
+    assert "parts taken over" in again.stdout
+    assert output.read_bytes() == (tmp_path / f"whole{wanted}").read_bytes()
+    assert not parts.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("rows.csv", b"", "the file is empty"),
+        ("rows.csv", b"depot,courier\nnorth,c1\n", "missing ['route', 'weight_kg', 'promised', 'at']"),
+        ("rows.parquet", b"PAR1", "cannot be read whole"),
+        ("rows.txt", b"x", "expected one of .csv, .jsonl, .parquet; got '.txt'"),
+        (
+            "rows.csv",
+            b"depot,courier,route,weight_kg,promised,at\n\xff\xfe,c1,1,2,a,b\n",
+            "cannot be read",
+        ),
+    ],
+)
+def test_unreadable_input_is_one_clear_line(bundle, events, tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as error:
+        score(str(tmp_path / name), tmp_path / "scored.csv", bundle, events=events, progress=False)
+    assert says in str(error.value)
+    assert not (tmp_path / "scored.csv").exists()
+
+
+def test_output_over_an_input_is_refused(bundle, events, questions, tmp_path):
+    file = write(questions[:3], tmp_path / "rows.csv")
+    before = file.read_bytes()
+    with pytest.raises(InputError, match="that is not an input"):
+        score(str(file), file, bundle, events=events, progress=False)
+    assert file.read_bytes() == before

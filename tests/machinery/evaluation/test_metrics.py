@@ -1,0 +1,140 @@
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringbound.evaluation import uncertainty
+from ringbound.problem import metrics
+
+
+def sample(n: int = 500, seed: int = 0):
+    random = np.random.default_rng(seed)
+    p = np.round(random.random(n), 2)  # with ties
+    return (random.random(n) < p).astype(float), p, random.integers(0, 3, n).astype(float)
+
+
+ORACLES = {
+    "auc": lambda y, p, w: sklearn.metrics.roc_auc_score(y, p, sample_weight=w),
+    "average_precision": lambda y, p, w: sklearn.metrics.average_precision_score(y, p, sample_weight=w),
+    "log_loss": lambda y, p, w: sklearn.metrics.log_loss(y, np.clip(p, 1e-15, 1 - 1e-15), sample_weight=w),
+    "brier": lambda y, p, w: sklearn.metrics.brier_score_loss(y, p, sample_weight=w),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+@given(seed=st.integers(0, 10_000))
+def test_agrees_with_scikit_learn_with_weights_and_ties(name, seed):
+    y, p, w = sample(seed=seed)
+    assert metrics.PROBABILITY_METRICS[name](y, p, w) == pytest.approx(ORACLES[name](y, p, w), abs=1e-9)
+
+
+def test_weights_count_as_repeated_rows():
+    y, p, w = sample()
+    many = w.astype(int)
+    repeated = np.repeat(y, many), np.repeat(p, many)
+    for name, metric in metrics.PROBABILITY_METRICS.items():
+        if name != "calibration_error":  # its bins may cut through equal rows
+            assert metric(y, p, w) == pytest.approx(metric(*repeated, np.ones(many.sum()))), name
+
+
+def test_calibration_error_of_a_perfect_and_a_constant_forecast():
+    y, p, _ = sample(20_000)
+    ones = np.ones(len(y))
+    assert metrics.calibration_error(y, p, ones) < 0.02
+    assert metrics.calibration_error(y, np.full(len(y), 0.9), ones) == pytest.approx(0.4, abs=0.02)
+
+
+def test_one_class_has_no_auc():
+    assert np.isnan(metrics.auc(np.ones(3), np.array([0.1, 0.2, 0.3]), np.ones(3)))
+
+
+def test_intervals_of_dependent_rows_are_wider_by_blocks():
+    """Days with a common shock: the truth of one row says much about the others of its day."""
+    random = np.random.default_rng(1)
+    day = np.repeat(np.arange(60), 50)
+    rate = np.repeat(random.choice([0.1, 0.6], 60), 50)
+    y = (random.random(3000) < rate).astype(float)
+    p = np.full(3000, 0.35)
+    chosen = {"brier": metrics.brier}
+    blocks = uncertainty.bootstrap(y, p, day, chosen, draws=300, seed=1)["brier"]
+    rows = uncertainty.bootstrap(y, p, np.arange(3000), chosen, draws=300, seed=1)["brier"]
+    assert blocks.high - blocks.low > 2 * (rows.high - rows.low)
+    assert blocks.low < blocks.value < blocks.high
+
+
+def resampled(of_blocks: np.ndarray, seed: int, draws: int = 300) -> uncertainty.Resampled:
+    """The mean over blocks of equal size."""
+    n = len(of_blocks)
+    counts = uncertainty.draw_weights(n, draws, seed).astype(float)
+    left_out = (of_blocks.sum() - of_blocks) / (n - 1)
+    return uncertainty.Resampled(float(of_blocks.mean()), counts @ of_blocks / n, left_out, counts)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "auc", "rmse"])
+def test_a_set_is_measured_as_its_rows_would_be(name):
+    y, p, _ = sample()
+    day = np.arange(500) // 50
+    metric = (metrics.PROBABILITY_METRICS | metrics.REGRESSION_METRICS)[name]
+    found = uncertainty.resample(y, p, day, {name: metric}, draws=5, seed=3)[name]
+    for drawn, counts in zip(found.drawn, found.counts, strict=True):
+        rows = np.repeat(np.arange(500), counts.astype(int)[day])
+        assert drawn == pytest.approx(metric(y[rows], p[rows], np.ones(500)))
+    assert found.left_out[3] == pytest.approx(metric(y[day != 3], p[day != 3], np.ones(450)))
+    assert found.value == metric(y, p, np.ones(500))
+
+
+def test_standard_errors_of_a_mean_are_those_of_its_blocks():
+    blocks = np.random.default_rng(1).exponential(size=30)
+    found = resampled(blocks, seed=1, draws=5)
+    assert found.errors(np.ones((1, 30))) == pytest.approx([blocks.std(ddof=1) / np.sqrt(30)])
+    drawn = [np.repeat(blocks, counts.astype(int)).std(ddof=1) / np.sqrt(30) for counts in found.counts]
+    assert found.errors(found.counts) == pytest.approx(drawn)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_intervals_hold_the_truth_as_often_as_they_say(skewed):
+    held = 0
+    for seed in range(1000):
+        random = np.random.default_rng(seed)
+        blocks = random.lognormal(-0.32, 0.8, 61) if skewed else random.normal(1, 1, 61)  # both of mean 1
+        low, high = resampled(blocks, seed).interval(mean=True)
+        held += low <= 1 <= high
+    assert 930 <= held <= 970
+
+
+def test_no_interval_reaches_below_zero():
+    day = np.arange(400) // 40
+    p = np.where(day == 3, 0.4, 0.01 * (1 + day))  # one bad day of ten
+    found = uncertainty.bootstrap(np.zeros(400), p, day, {"brier": metrics.brier}, draws=300, seed=1)["brier"]
+    assert 0 <= found.low < found.value < found.high < 1
+
+
+def test_few_blocks_have_an_interval_too():
+    low, high = resampled(np.array([1.0, 2.0, 4.0]), seed=1).interval(mean=True)
+    assert np.isfinite([low, high]).all()
+    assert low < 7 / 3 < high
+
+
+def test_same_seed_same_interval():
+    y, p, _ = sample()
+    day = np.arange(500) // 10
+    one, two = (uncertainty.bootstrap(y, p, day, metrics.PROBABILITY_METRICS, draws=50, seed=3) for _ in range(2))
+    assert one == two
+
+
+def test_small_slices_are_left_out():
+    y, p, _ = sample(100)
+    rows = pd.DataFrame({"y": y, "p": p, "day": np.arange(100) // 5, "name": ["big"] * 90 + ["small"] * 10})
+    found = uncertainty.slices(
+        rows, ["name"], y="y", p="p", block="day", metric=metrics.auc, draws=20, seed=1, least=30
+    )
+    assert found["value"].tolist() == ["big"]
+    assert found["rows"].tolist() == [90]
+
+
+def test_regression_metrics():
+    y, p, w = np.array([1.0, 2.0]), np.array([2.0, 4.0]), np.ones(2)
+    assert metrics.mean_absolute_error(y, p, w) == 1.5
+    assert metrics.root_mean_squared_error(y, p, w) == pytest.approx(np.sqrt(2.5))

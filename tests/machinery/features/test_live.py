@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+
+from ringbound.errors import InputError
+from ringbound.features import live as live_module
+from ringbound.features.asof import LATEST, MINUTE
+from ringbound.features.frames import instants, plain_rows
+from ringbound.features.history import PAST, deliveries
+from ringbound.features.live import LiveFeatures
+from ringbound.store.clock import CLOCKS, WALL
+from ringbound.store.log import Store
+from ringbound.testing.parcels import FEATURES
+
+ALL_DAYS = 60 * 24 * 60 * MINUTE
+ENTITIES = ["depot", "courier", "route"]
+
+
+@pytest.fixture(scope="module")
+def asked(parcels):
+    return plain_rows(parcels[ENTITIES]), instants(parcels["at"]).tolist()
+
+
+def same(some: dict, others: dict) -> bool:
+    return all(some[name].tobytes() == others[name].tobytes() for name in FEATURES.windowed)
+
+
+def remembered(live: LiveFeatures) -> list[dict]:
+    """Return the events of every entity of every view."""
+    return [
+        {key: (entity.ids, entity.run.times.tolist()) for key, entity in memory.entities.items()}
+        for memory in live.online.memories
+    ]
+
+
+def test_online_is_offline_to_the_bit(live, asked, windowed):
+    assert same(live.values(*asked)[0], windowed)
+
+
+def test_what_is_restored_reaches_back_over_the_longest_window(log, asked, windowed):
+    live = LiveFeatures(FEATURES, log, clock=CLOCKS["event"])
+    rows, times = asked
+    late = [place for place, time in enumerate(times) if time >= live.online.oldest]
+    assert 20 < len(late) < 200
+    values, _ = live.values([rows[place] for place in late], [times[place] for place in late])
+    assert all(values[name].tobytes() == windowed[name][late].tobytes() for name in FEATURES.windowed)
+
+
+@pytest.fixture
+def growing(events, tmp_path):
+    """A store with the first half of the events, and the second half to come."""
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    rest = {}
+    for name in events.sources:
+        sent = deliveries(events, name, 0, LATEST).events
+        store.append(name, sent[: len(sent) // 2], PAST)
+        rest[name] = sent[len(sent) // 2 :]
+    return store, rest
+
+
+def test_a_snapshot_and_the_tail_give_the_same_bits(growing, asked, windowed, tmp_path, monkeypatch):
+    store, rest = growing
+    monkeypatch.setattr(live_module, "SNAPSHOT_EVERY", 1000)
+    snapshot = tmp_path / "ops/features.npz"
+    LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot, retained=ALL_DAYS)
+    assert snapshot.is_file()
+    for name, events in rest.items():
+        store.append(name, events, PAST)
+    read = []
+    monkeypatch.setattr(store, "since", lambda *arguments: read.append(arguments))
+    again = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot, retained=ALL_DAYS)
+    assert not read, "the log was read whole in spite of the snapshot"
+    assert same(again.values(*asked)[0], windowed)
+    monkeypatch.undo()
+    assert remembered(again) == remembered(LiveFeatures(FEATURES, store, clock=CLOCKS["event"], retained=ALL_DAYS))
+
+
+def test_tailing_gives_the_same_bits(growing, asked, windowed):
+    store, rest = growing
+    live = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], retained=ALL_DAYS)
+    for name, events in rest.items():
+        store.append(name, events, PAST)
+    assert same(live.values(*asked)[0], windowed)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "other log", "other features"])
+def test_a_snapshot_that_does_not_fit_is_left_aside(growing, asked, tmp_path, monkeypatch, caplog, spoil):
+    store, _ = growing
+    snapshot = tmp_path / "features.npz"
+    monkeypatch.setattr(live_module, "SNAPSHOT_EVERY", 1000)
+    fresh = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot, retained=ALL_DAYS)
+    if spoil == "cut":
+        snapshot.write_bytes(snapshot.read_bytes()[:-500])
+    elif spoil == "other log":
+        monkeypatch.setattr(store, "log", "another")
+    else:
+        monkeypatch.setattr(FEATURES, "hash", "another")
+    read, since = [], store.since
+    monkeypatch.setattr(store, "since", lambda *arguments: read.append(arguments[0]) or since(*arguments))
+    again = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot, retained=ALL_DAYS)
+    assert sorted(read) == sorted(FEATURES.sources), "the snapshot was taken for good"
+    assert "the log is read instead" in caplog.text
+    assert same(again.values(*asked)[0], fresh.values(*asked)[0])
+
+
+def test_the_wall_clock_refuses_the_future_and_the_forgotten(tmp_path, asked):
+    live = LiveFeatures(FEATURES, Store(f"sqlite:///{tmp_path}/store.db"), clock=WALL)
+    now = WALL.now()
+    values, times = live.values(asked[0][:1], [None])
+    assert times[0] >= now
+    assert values["depot_arrivals_1h"].tolist() == [0]
+    with pytest.raises(InputError, match="at: expected a time up to now"):
+        live.values(asked[0][:1], [now + 10 * MINUTE])
+    with pytest.raises(InputError, match="as far as events are remembered"):
+        live.values(asked[0][:1], [now - ALL_DAYS])
+
+
+def test_the_snapshot_holds_plain_arrays(growing, tmp_path, monkeypatch):
+    monkeypatch.setattr(live_module, "SNAPSHOT_EVERY", 1000)
+    LiveFeatures(FEATURES, growing[0], clock=CLOCKS["event"], snapshot=tmp_path / "s.npz", retained=ALL_DAYS)
+    with np.load(tmp_path / "s.npz", allow_pickle=False) as arrays:
+        log, definition, position = arrays["about"].tolist()
+    assert (log, definition) == (growing[0].log, FEATURES.hash)
+    assert json.loads(position) == growing[0].end().position

@@ -1,0 +1,85 @@
+import pytest
+
+from ringbound.errors import FeatureError
+from ringbound.features.asof import MINUTE
+from ringbound.features.definition import FeatureSet
+from ringbound.features.events import EventSource
+from ringbound.features.request import Field
+from ringbound.features.view import microseconds, view
+
+WHO = Field("who", "category", "a name", "ann")
+SALES = EventSource("sales", [WHO, Field("paid", "number", "an amount", 1.5, ge=0, le=1000)], scale={"paid": 100})
+
+
+def large(paid):
+    return paid >= 100
+
+
+def a_set(**features) -> FeatureSet:
+    return FeatureSet([WHO], sources=[SALES], views=[view("v", entity="who", events="sales", **features)])
+
+
+def test_names_come_from_view_key_and_window():
+    chosen = a_set(paid_mean=("mean", "paid", ["90min", "28d"]), sales=("count", "1h"), share=("rate", large, "1h"))
+    assert chosen.names == ["v_paid_mean_90min", "v_paid_mean_28d", "v_sales_1h", "v_share_1h"]
+
+
+@pytest.mark.parametrize(("text", "minutes"), [("90min", 90), ("3h", 180), ("28d", 28 * 1440)])
+def test_windows(text, minutes):
+    assert microseconds(text) == minutes * MINUTE
+
+
+@pytest.mark.parametrize("text", ["", "3", "0h", "h", "3 h", "-1h", "3w"])
+def test_other_windows_are_refused(text):
+    with pytest.raises(FeatureError, match="expected a window like"):
+        microseconds(text)
+
+
+@pytest.mark.parametrize(
+    ("feature", "says"),
+    [
+        (("median", "paid", "1h"), r"expected \(aggregate, windows\) for count and age"),
+        (("count", "paid", "1h"), "expected"),
+        (("mean", "1h"), "expected"),
+        (("rate", "paid", "1h"), "rate takes a function"),
+        (("mean", large, "1h"), "rate takes a function"),
+        (("mean", "price", "1h"), r"a number of sales with a scale, one of \['paid'\]; got 'price'"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(feature, says):
+    with pytest.raises(FeatureError, match=says):
+        a_set(x=feature)
+
+
+def test_views_that_do_not_fit_their_set_are_refused():
+    with pytest.raises(FeatureError, match=r"expected events of \['sales'\]; got 'returns'"):
+        FeatureSet([WHO], sources=[SALES], views=[view("v", entity="who", events="returns", n=("count", "1h"))])
+    with pytest.raises(FeatureError, match="entity shop: expected a category or number that both"):
+        FeatureSet([WHO], sources=[SALES], views=[view("v", entity="shop", events="sales", n=("count", "1h"))])
+    with pytest.raises(FeatureError, match=r"\['v_n_1h'\] are declared twice"):
+        FeatureSet([WHO], sources=[SALES], views=2 * [view("v", entity="who", events="sales", n=("count", "1h"))])
+
+
+def test_events_cannot_have_the_logs_own_fields():
+    with pytest.raises(FeatureError, match=r"none called id, time or available_at; got \['time'\]"):
+        EventSource("x", [Field("time", "number", "", 1)])
+
+
+def test_hash_changes_with_window_scale_and_condition_and_not_with_prose():
+    one = a_set(x=("mean", "paid", "1h"), share=("rate", large, "1h"))
+    wider = a_set(x=("mean", "paid", "2h"), share=("rate", large, "1h"))
+    assert wider.hash != one.hash
+    assert wider.hash_of("v_x_2h") != one.hash_of("v_x_1h")
+    finer = EventSource("sales", SALES.fields, scale={"paid": 1000})
+    assert FeatureSet([WHO], sources=[finer], views=one.views).hash_of("v_x_1h") != one.hash_of("v_x_1h")
+    explained = EventSource(
+        "sales", [WHO, Field("paid", "number", "other words", 7, ge=0, le=1000)], scale={"paid": 100}
+    )
+    assert FeatureSet([WHO], sources=[explained], views=one.views).hash == one.hash
+
+    def larger(paid):
+        return paid >= 200
+
+    larger.__name__ = "large"
+    assert a_set(share=("rate", larger, "1h")).hash_of("v_share_1h") != one.hash_of("v_share_1h")
+    assert a_set(share=("rate", larger, "1h"), x=("mean", "paid", "1h")).hash_of("v_x_1h") == one.hash_of("v_x_1h")

@@ -1,0 +1,205 @@
+"""Verdicts on a town's parcels: noise, a gain, and a loss that hides in one depot."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ringbound.errors import ModelError
+from ringbound.evaluation.answers import read_evaluation, write_evaluation
+from ringbound.evaluation.comparison import compare, flips
+from ringbound.models.bundle import Learnt, ModelFacts
+from ringbound.models.candidates import fit_trees
+from ringbound.models.encoding import Encoder, learn_vocabularies
+from ringbound.models.rung import Rung
+from ringbound.problem.task import task_to_json
+from ringbound.problem.training import Rows, with_features
+from ringbound.release import report
+from ringbound.release.gates import GateResult, Gates
+from ringbound.release.judgement import Contender, judge
+from ringbound.testing.parcels import FEATURES, PROBLEM
+from ringbound.testing.town import make_town
+
+GATES = Gates(
+    calibration_error=0.1, latency_ratio=5.0, proven_rows=0, replayed_days=1, draws=500, seed=7, least_rows=100,
+)  # fmt: skip
+PROOFS = [GateResult("leakage", "passed", "proven"), GateResult("skew", "passed", "replayed")]
+ARGUMENTS = {"learning_rate": 0.1, "iterations": 60, "leaves": 15, "min_leaf": 40, "penalty": 1.0}
+CUT = "2020-03-16"
+
+
+@pytest.fixture(scope="module")
+def season(tmp_path_factory) -> tuple[Rows, Rows]:
+    """The parcels of a busy town with their features: before the cut, and the two weeks after it, unseen."""
+    town = make_town(per_day=300, seed=1)
+    known = town.parcels.dropna(subset=["late"]).reset_index(drop=True)
+    features = town.features(known, town.write(tmp_path_factory.mktemp("busy")))
+    rows = Rows(PROBLEM, with_features(known.drop(columns=["depot"]), features))
+    return rows.where(rows.blocks < CUT), rows.where(rows.blocks >= CUT)
+
+
+@pytest.fixture(scope="module")
+def made(season, tmp_path_factory):
+    """Make a contender: fitted on a share of the past, chosen by a seed, on some of the features."""
+    past, later = season
+
+    def make(version: str, *, seed: int, names: list[str], broken: str = "", until: str = "2020-W11") -> Contender:
+        random = np.random.default_rng(seed)
+        learnt = past.where(np.sort(random.choice(len(past), int(0.9 * len(past)), replace=False)))
+        categories = [n for n in names if n in FEATURES.categories]
+        encoder = Encoder([n for n in names if n in FEATURES.numbers], learn_vocabularies(learnt.features, categories))
+        model = fit_trees(
+            encoder.matrix(learnt.features), learnt.y, sizes=encoder.sizes, task=PROBLEM.task, seed=seed, **ARGUMENTS
+        )
+        asked = later
+        if broken:  # this depot's events are mixed up: each of its parcels has what happened before another one
+            those = np.flatnonzero(later.table["depot"] == broken)
+            table = later.table.copy()
+            columns = [table.columns.get_loc(name) for name in FEATURES.windowed]
+            table.iloc[those, columns] = table.iloc[np.random.default_rng(0).permutation(those), columns].to_numpy()
+            asked = Rows(PROBLEM, table)
+        rung = Rung(encoder, model)
+        answers = {"full": rung.answer(asked.features), "prior": np.full(len(asked), learnt.y.mean())}
+        facts = ModelFacts(
+            version=version, problem=PROBLEM.name, entry="", task=task_to_json(PROBLEM.task), features="f",
+            default=0.3, cascade=None, rungs=["full", "prior"], left_out={}, warning="",
+            learnt=Learnt(len(learnt), "2020-W08", until, "", "trees", ARGUMENTS, seed),
+        )  # fmt: skip
+        folder = tmp_path_factory.mktemp(version) / "evaluation"
+        write_evaluation(folder, asked, answers, asked.table[["depot"]], facts)
+        return Contender(SimpleNamespace(name=version), read_evaluation(folder), rung, 1000)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def full(made):
+    return made("full", seed=1, names=FEATURES.names)
+
+
+@pytest.fixture(scope="module")
+def plain(made):
+    return made("plain", seed=1, names=FEATURES.plain)
+
+
+def outcomes(judged) -> dict[str, str]:
+    return {r.gate: r.outcome for r in judged.verdict.results}
+
+
+def test_other_seeds_are_noise(made, full):
+    """Fits to other samples of the same parcels differ a little, some of them truly; none takes the champion's place."""
+    judged = [
+        judge(full, made(f"again{seed}", seed=seed, names=FEATURES.names), GATES, environment="prod", proofs=PROOFS)
+        for seed in range(2, 8)
+    ]
+    decisions = [one.verdict.decision for one in judged]
+    assert "promote" not in decisions
+    assert decisions.count("inconclusive") >= 4
+    assert all(one.comparison.metrics["log_loss"].change.value != 0 for one in judged)
+
+
+def test_more_features_are_a_gain(full, plain):
+    judged = judge(plain, full, GATES, environment="prod", proofs=PROOFS)
+    assert judged.verdict.decision == "promote"
+    assert set(outcomes(judged).values()) == {"passed"}
+    assert judge(full, plain, GATES, environment="prod", proofs=PROOFS).verdict.decision == "keep"
+
+
+def test_a_loss_in_one_depot_is_caught_though_the_whole_is_better(made, plain):
+    judged = judge(
+        plain, made("broken", seed=1, names=FEATURES.names, broken="harbour"), GATES, environment="prod", proofs=PROOFS
+    )
+    assert outcomes(judged)["better"] == "passed"
+    assert outcomes(judged)["slices"] == "failed"
+    assert judged.verdict.decision == "keep"
+    (says,) = [r.says for r in judged.verdict.results if r.gate == "slices"]
+    assert says.startswith("worse: depot harbour +")
+    assert says.count("depot") == 1
+
+
+def test_the_first_model_has_to_beat_its_own_prior(full):
+    assert judge(None, full, GATES, environment="prod", proofs=PROOFS).verdict.decision == "promote"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "gate"), [({"calibration_error": 0.0}, "calibration"), ({"latency_ratio": 0.001}, "latency")]
+)
+def test_a_bound_that_is_passed_keeps_the_champion(full, plain, bounds, gate):
+    judged = judge(plain, full, replace(GATES, **bounds), environment="prod", proofs=PROOFS)
+    assert outcomes(judged)[gate] == "failed"
+    assert judged.verdict.decision == "keep"
+
+
+def test_a_model_judged_on_what_it_was_fitted_on_is_kept_out(made, plain):
+    judged = judge(
+        plain, made("seen", seed=1, names=FEATURES.names, until="2020-W12"), GATES, environment="prod", proofs=PROOFS
+    )
+    assert outcomes(judged)["unseen"] == "failed"
+    assert judged.verdict.decision == "keep"
+
+
+def test_proofs_that_fail_or_are_missing_decide(full, plain):
+    for outcome, decision in (("failed", "keep"), ("open", "inconclusive")):
+        proofs = [GateResult("skew", outcome, "3 mismatches"), PROOFS[0]]
+        assert judge(plain, full, GATES, environment="prod", proofs=proofs).verdict.decision == decision
+
+
+def test_a_champion_of_earlier_months_is_asked_about_the_later_ones(full, plain):
+    earlier = replace(plain.evaluation, rows=plain.evaluation.rows.iloc[:1000])
+    veteran = replace(plain, evaluation=earlier)
+    judged = judge(veteran, full, GATES, environment="prod", proofs=PROOFS)
+    assert judged.verdict == judge(plain, full, GATES, environment="prod", proofs=PROOFS).verdict
+    stranger = replace(plain, evaluation=replace(earlier, facts=replace(earlier.facts, features="others")))
+    judged = judge(stranger, full, GATES, environment="prod", proofs=PROOFS)
+    assert len(judged.comparison.rows) == 1000
+    assert outcomes(judged)["coverage"] == "open"
+
+
+def test_the_reports_bias_is_what_fairlearn_says(full, plain):
+    from fairlearn.metrics import MetricFrame, false_negative_rate, selection_rate
+
+    judged = judge(plain, full, GATES, environment="prod", proofs=PROOFS)
+    _, said, _ = report._bias(plain, full, judged, 100)
+    rows = judged.comparison.rows
+    rows = rows[rows.groupby("depot")["depot"].transform("size") >= 100]
+    gaps = [
+        MetricFrame(
+            metrics=rate, y_true=rows["truth"] == 1, y_pred=rows[side] >= 0.25, sensitive_features=rows["depot"]
+        ).difference()
+        for rate in (selection_rate, false_negative_rate)
+        for side in ("before", "after")
+    ]
+    assert said.splitlines()[2].startswith(
+        " | ".join(["| depot", str(rows["depot"].nunique()), *(f"{gap:.1%}" for gap in gaps)]) + " | "
+    )
+
+
+def test_rows_of_one_side_alone_and_of_another_outcome_are_counted_apart(full, plain):
+    rows = plain.evaluation.rows.iloc[100:].copy()
+    rows.loc[rows.index[0], "truth"] = 1 - rows["truth"].iloc[0]
+    other = replace(plain.evaluation, rows=rows)
+    found = compare(other, full.evaluation, draws=50, seed=1, least_rows=100)
+    assert (found.only_before, found.only_after, found.relabelled) == (0, 100, 1)
+    assert len(found.rows) == len(full.evaluation.rows) - 101
+
+
+def test_flips_are_by_each_models_own_threshold():
+    rows = pd.DataFrame({"before": [0.2, 0.3, 0.6], "after": [0.4, 0.3, 0.1]})
+    assert flips(rows, 0.25, 0.35).index.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [(None, "got \\[\\]"), ({**vars(GATES), "draws": "many"}, "draws"), ({**vars(GATES), "drows": 1}, "drows")],
+)
+def test_gates_that_do_not_fit_are_said(section, says):
+    with pytest.raises(ModelError, match=says):
+        Gates.from_section(section)
+
+
+def test_a_calibration_bound_is_asked_only_where_it_is_set(full, plain):
+    judged = judge(plain, full, replace(GATES, calibration_error=None), environment="prod", proofs=PROOFS)
+    assert "calibration" not in outcomes(judged)
+    assert judged.verdict.decision == "promote"
