@@ -79,4 +79,7 @@ def summary() -> None:
     typer.echo(f"learnt from {learnt.rows:,} rows, {learnt.first} to {learnt.last}")
     typer.echo(f"model card: {layout.CARD}")
     typer.echo(f"executed notebooks: {' '.join(reports)}")
-    typer.echo("next: make serve (answers on http://127.0.0.1:3000), make lab (the notebooks), make test")
+    serving = (
+        "make serve" if (root / "Makefile").is_file() else '"ringbound features load", "ringbound serve --clock event"'
+    )
+    typer.echo(f"next: {serving} (answers on http://127.0.0.1:3000)")

@@ -33,7 +33,10 @@ def read_table(folder: Path, name: str, months: list[str] | None = None) -> pd.D
     files = sorted((folder / name).glob("*.parquet"))
     chosen = [f for f in files if months is None or f.stem in months]
     if not chosen:
-        raise SourceError(f"expected partitions {months or 'of any month'} of {name}; found {[f.stem for f in files]}")
+        raise SourceError(
+            f"expected partitions {months or 'of any month'} of {name}; found {[f.stem for f in files]}; "
+            f"rows that could not be read are in {folder.name}/rejected.parquet, with the reason"
+        )
     return to_pandas(pa.concat_tables([pq.read_table(f) for f in chosen]))
 
 

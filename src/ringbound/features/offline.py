@@ -54,7 +54,8 @@ class EventTables:
         first, end = (np.datetime64(time, "us").astype("datetime64[M]") for time in (after, until))
         files = sorted((self.folder / name).glob("*.parquet"))
         if not files:
-            raise FeatureError(f'events: expected partitions in {name}/; found none; run "dvc repro validate"')
+            there = sorted(folder.name for folder in self.folder.iterdir() if folder.is_dir())
+            raise FeatureError(f"events: expected partitions in {name}/; found none; there are the tables {there}")
         tables = [
             _between(self._table(f, source), after, until) for f in files if first <= np.datetime64(f.stem, "M") <= end
         ]
@@ -63,9 +64,18 @@ class EventTables:
     def _table(self, file: Path, source: EventSource) -> pa.Table:
         if file not in self._read:
             try:
-                self._read[file] = pq.read_table(file, columns=source.columns)
+                table = pq.read_table(file, columns=source.columns)
             except (pa.ArrowInvalid, KeyError) as error:
-                raise FeatureError(f"{source.name}/{file.name}: expected columns {source.columns}; {error}") from error
+                has = pq.read_schema(file).names
+                raise FeatureError(
+                    f"{source.name}/{file.name}: expected columns {source.columns}; got {has}"
+                ) from error
+            if early := int(pc.sum(pc.less(table["available_at"], table[source.time])).as_py() or 0):
+                raise FeatureError(
+                    f"{source.name}/{file.name}: expected events to be known when they happen or later; {early:,} of "
+                    f"{table.num_rows:,} have an available_at before their {source.time}; correct what sets it"
+                )
+            self._read[file] = table
             while len(self._read) > self.months * len(self.sources):
                 self._read.popitem(last=False)
         return self._read[file]

@@ -56,6 +56,8 @@ class FrontierTrial(Shown):
     @property
     def caption(self) -> str:
         """What was chosen."""
+        if not len(self.points):
+            return "the ladder has no reduced model to ask first: the full model always answers"
         return f"chosen: {self.cascade or 'always the full model'}"
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from ringbound import workspace
 from ringbound.errors import NotebookError, one_line
-from ringbound.notebooks.source import all_notebooks, code_cells, read
+from ringbound.notebooks.source import all_notebooks, code_cells, parameters, read
 from ringbound.workspace import layout
 from ringbound.workspace.code import digest
 from ringbound.workspace.modules import MACHINERY, Modules
@@ -71,7 +71,8 @@ def write_code(root: Path) -> None:
     modules = Modules(root)
     for notebook in all_notebooks(root):
         try:
-            facts = code_facts(code_cells(read(notebook)), root, modules)
+            nb = read(notebook)
+            facts = code_facts([*code_cells(nb), f"DEFAULTS = {parameters(nb, notebook.stem)!r}"], root, modules)
         except SyntaxError as error:
             raise NotebookError(
                 f"notebooks/{notebook.name}: its code cells are not Python: {one_line(error)}; correct the cell"

@@ -66,9 +66,9 @@ def execute(path: Path, given: dict[str, Any], *, cwd: Path) -> nbformat.Noteboo
 
     papermill_engines.register("ringbound", StageEngine)
     where = f"{name}: notebooks/{name}.ipynb"
-    options = {"engine_name": "ringbound", "kernel_name": "python3", "progress_bar": False, "cwd": str(cwd)}
+    options = {"engine_name": "ringbound", "kernel_name": "python3", "language": "python", "progress_bar": False}
     try:
-        papermill.execute_notebook(str(path), None, given, **options)
+        papermill.execute_notebook(str(path), None, given, cwd=str(cwd), **options)
     except PapermillExecutionError as error:
         said = f"{error.ename}: {error.evalue or _failing_line(error.traceback)}"
         raise CellError(f"{where}, cell {error.cell_index}: {one_line(Exception(said))}", running[0]) from None

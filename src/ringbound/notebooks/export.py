@@ -47,7 +47,14 @@ def out_of_step(notebooks: Sequence[Path], package: Path) -> list[str]:
     """Return the names of modules in `package` that differ from what `notebooks` export, extra modules not counted."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = _exported(notebooks, Path(folder) / package.name)
-        return [module.stem for module in fresh if _body(package / module.name) != _body(module)]
+        changed = [module.stem for module in fresh if _body(package / module.name) != _body(module)]
+        return changed + _no_longer(notebooks, fresh, package)
+
+
+def _no_longer(notebooks: Sequence[Path], fresh: Sequence[Path], package: Path) -> list[str]:
+    """Return the notebooks that export nothing, though their modules are there: from when they did."""
+    made = {module.stem for module in fresh}
+    return [nb.stem for nb in notebooks if nb.stem not in made and (package / f"{nb.stem}.py").exists()]
 
 
 def _body(module: Path) -> list[str] | None:
@@ -129,6 +136,11 @@ def problems(root: Path) -> list[str]:
             f'{package.name}.{module.stem} is out of step with its notebook; run "ringbound notebooks export"'
             for module in fresh
             if _body(package / module.name) != _body(module)
+        ]
+        lines += [
+            f"{package.name}.{name} is what notebooks/{name}.ipynb exported once; now it exports nothing; delete the module, "
+            "or mark its cells with `#| export`"
+            for name in _no_longer(notebooks, fresh, package)
         ]
     known = {nb.stem for nb in notebooks} | {"__init__", "_modidx"}
     lines += [

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ringbound.display.tables import Shown
-from ringbound.errors import FeatureError, ProblemError
+from ringbound.errors import FeatureError, ProblemError, one_line
 from ringbound.features.columns import Category, Column, Reference
 from ringbound.features.definition import FeatureSet
 from ringbound.features.frames import columns_of
@@ -217,7 +217,14 @@ def read_training_table(folder: Path, problem: Problem) -> TrainingTable:
         )
     if repeated := int(table[problem.id].duplicated().sum()):
         raise ProblemError(f"problem {problem.name}: expected {problem.id} to be unique; {repeated} come again")
-    problem.task.check_labels(table[problem.label].dropna().to_numpy("float64"))
+    try:
+        outcomes = table[problem.label].dropna().to_numpy("float64")
+    except (ValueError, TypeError) as error:
+        raise ProblemError(
+            f"problem {problem.name}: expected numbers in {problem.label}; {one_line(error)}; "
+            "turn outcomes into numbers in the features notebook"
+        ) from error
+    problem.task.check_labels(outcomes)
     references = {name: Reference.from_json(plain) for name, plain in made_with.references.items()}
     return TrainingTable(problem, table, references, digest.hexdigest())
 

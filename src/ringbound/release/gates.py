@@ -20,7 +20,7 @@ Decision = Literal["promote", "keep", "inconclusive"]
 
 @dataclass(frozen=True)
 class Gates:
-    """The bounds, as params.yaml has them; `calibration_error` may be left out, and must be where answers are values."""
+    """The bounds, as params.yaml has them; `calibration_error` is left out where answers are no probabilities."""
 
     latency_ratio: float
     proven_rows: int
@@ -94,13 +94,18 @@ def slices_gate(guarded: pd.DataFrame, names: Sequence[str]) -> GateResult:
 
 
 def calibration_gate(comparison: Comparison, bound: float | None) -> GateResult | None:
-    """Stated and observed frequency apart by at most `bound` on average; None where no bound is set.
+    """Stated and observed frequency apart by at most `bound` on average; open where no bound is set.
 
-    `ModelError` where a bound is set, and the task has no such metric.
+    None where the task has no such metric, and `ModelError` where a bound is set for it.
     """
+    error = comparison.metrics.get("calibration_error")
+    if error is not None and bound is None:
+        says = (
+            f"calibration error {error.after:.4f}; params.yaml, section gates, has no calibration_error to hold it to"
+        )
+        return GateResult("calibration", "open", says)
     if bound is None:
         return None
-    error = comparison.metrics.get("calibration_error")
     if error is None:
         raise ModelError(
             "params.yaml, section gates: calibration_error: expected answers that are probabilities; remove it"

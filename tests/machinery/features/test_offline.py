@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -172,3 +173,11 @@ def test_a_scheduler_that_does_not_answer_is_one_line():
     says = r"expected a scheduler at tcp://127.0.0.1:1; it does not answer"
     with pytest.raises(FeatureError, match=says), open_engine("dask", "tcp://127.0.0.1:1"):
         pass
+
+
+def test_events_that_are_known_before_they_happen_are_refused(town, parcels, tmp_path):
+    arrivals = town.tables["arrivals"]
+    early = arrivals.assign(available_at=arrivals["time"] - pd.Timedelta("1us"))
+    tables = replace(town, tables=town.tables | {"arrivals": early}).write(tmp_path)
+    with pytest.raises(FeatureError, match=r"arrivals/2020-0\d.parquet: .* have an available_at before their time"):
+        joined(tables, [parcels])

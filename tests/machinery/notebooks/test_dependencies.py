@@ -142,3 +142,10 @@ def test_of_what_travels_every_byte_counts(space):
     space.write("src/tiny/problem.py", "PROBLEM = 1  # words\n")
     space.facts()
     assert (space.root / "data/code/bentos/service.json").read_bytes() != before
+
+
+def test_a_parameters_tag_that_is_gone_changes_the_stage(space):
+    space.notebook("two", code_cell("number = 1", "parameters"))
+    space.before = space.facts()
+    space.notebook("two", code_cell("number = 1"))
+    assert space.changed() == ["two"]

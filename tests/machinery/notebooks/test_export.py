@@ -133,3 +133,12 @@ def test_a_notebook_with_merge_marks_is_one_line(small, command):
     assert result.returncode == 1
     assert "notebooks/one.ipynb is none" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_notebook_that_exports_nothing_any_more_is_said(small):
+    small.stage(DEFAULT, exported("x = 1"), PARAMETERS)
+    write_notebook(small.root / "notebooks/one.ipynb", DEFAULT, code_cell("x = 1"), PARAMETERS)
+    result = small.ringbound("notebooks", "check")
+    assert result.returncode == 1
+    assert "tiny.one is what notebooks/one.ipynb exported once; now it exports nothing" in result.stderr
+    assert "tiny.one is out of step with notebooks/one.ipynb" in small.run().stderr

@@ -291,3 +291,13 @@ def test_a_folder_and_what_is_in_it_may_both_be_declared(small):
     small.declare(deps="data/raw/deep, data/raw")
     small.stage(*read_and_write("pathlib.Path('../data/raw/a.txt').read_text()"))
     assert small.run().returncode == 0
+
+
+def test_a_notebook_without_a_kernel_runs_as_python(small):
+    import json
+
+    small.stage(PARAMETERS, WRITE)
+    path = small.root / "notebooks/one.ipynb"
+    nb = json.loads(path.read_text())
+    path.write_text(json.dumps(nb | {"metadata": {}}))
+    assert small.run().returncode == 0

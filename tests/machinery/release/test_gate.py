@@ -199,7 +199,7 @@ def test_gates_that_do_not_fit_are_said(section, says):
         Gates.from_section(section)
 
 
-def test_a_calibration_bound_is_asked_only_where_it_is_set(full, plain):
+def test_probabilities_without_a_calibration_bound_leave_its_gate_open(full, plain):
     judged = judge(plain, full, replace(GATES, calibration_error=None), environment="prod", proofs=PROOFS)
-    assert "calibration" not in outcomes(judged)
-    assert judged.verdict.decision == "promote"
+    assert outcomes(judged)["calibration"] == "open"
+    assert judged.verdict.decision == "inconclusive"
