@@ -1,5 +1,6 @@
 """`ringbound`: every command, and how failures are said."""
 
+import os
 import sys
 from typing import Any
 
@@ -46,5 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
         code = 130
     except (RingboundError, OSError) as error:
         print(f"ringbound: {one_line(error)}", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        if os.environ.get("RINGBOUND_TRACEBACK"):
+            raise
+        says = one_line(Exception(f"{type(error).__name__}: {error}"))
+        print(
+            f"ringbound: did not expect this: {says}; a file may be damaged, or this is a mistake of ours; "
+            "RINGBOUND_TRACEBACK=1 shows where",
+            file=sys.stderr,
+        )
         code = 1
     sys.exit(code or 0)

@@ -63,12 +63,15 @@ def summary() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ringbound.errors import ModelError
     from ringbound.evaluation.records import Metrics
     from ringbound.models.bundle import ModelFacts
 
     root = workspace.root()
     metrics = Metrics.read(root / layout.METRICS)
     model = ModelFacts.read(root / layout.MODEL)
+    if metrics.version != model.version:
+        raise ModelError(f'expected metrics of model {model.version}; got those of {metrics.version}; run "dvc repro"')
     learnt = model.learnt
     title = f"model {model.version}: {learnt.candidate}, on {metrics.rows:,} rows it has not seen"
     table = Table("metric", "model (95% interval)", "baseline (95% interval)", title=title, title_justify="left")

@@ -78,13 +78,13 @@ def ladder(
     evaluation = read_evaluation(workspace.stage_input(layout.EVALUATION))
     tables = EventTables(workspace.stage_input(layout.CLEAN), bundle.features.sources)
     requests = read_requests(workspace.stage_input(layout.FEATURES))
-    if evaluation.facts.version != bundle.version:
-        raise ModelError(
-            f"expected an evaluation of model {bundle.version}; got one of {evaluation.facts.version}; "
-            'run "dvc repro evaluate"'
-        )
-    costs = rung_costs(bundle, tables, requests.sort_values("at").tail(rows))
     measured = Ladder.read(workspace.stage_input(layout.LADDER))
+    for version in (evaluation.facts.version, measured.version):
+        if version != bundle.version:
+            raise ModelError(
+                f'expected an evaluation of model {bundle.version}; got one of {version}; run "dvc repro evaluate"'
+            )
+    costs = rung_costs(bundle, tables, requests.sort_values("at").tail(rows))
     names = bundle.task.headline
     typer.echo(f"{'rung':>8} {'µs a row':>9} " + " ".join(f"{name:>9}" for name in names))
     for rung, estimates in measured.rungs.items():

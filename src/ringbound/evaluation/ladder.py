@@ -53,11 +53,11 @@ class LadderResult(Shown):
 
     def metrics(self) -> Metrics:
         """Return the full model and the baseline as a record."""
-        return Metrics(self.estimates["full"], self.estimates[self.baseline], len(self.rows))
+        return Metrics(self.bundle.version, self.estimates["full"], self.estimates[self.baseline], len(self.rows))
 
     def record(self) -> Ladder:
         """Return every rung as a record."""
-        return Ladder(self.estimates, self.bundle.model.left_out)
+        return Ladder(self.bundle.version, self.estimates, self.bundle.model.left_out)
 
     def figure(self) -> Plot:
         """Draw how the rungs rank and how they are calibrated; for a regression, what was predicted and observed."""

@@ -12,10 +12,12 @@ Estimates = dict[str, Estimate]
 
 @dataclass(frozen=True)
 class Metrics(Record):
-    """The full model and the baseline on the test months, for `dvc metrics` too."""
+    """The full model, by its version, and the baseline on the test months, for `dvc metrics` too."""
 
+    format: ClassVar[int] = 2
     made_by: ClassVar[str] = "dvc repro evaluate"
 
+    version: str
     model: Estimates
     baseline: Estimates
     rows: int
@@ -23,9 +25,11 @@ class Metrics(Record):
 
 @dataclass(frozen=True)
 class Ladder(Record):
-    """Every rung on the test months, best first, and those that are left out, with the reason."""
+    """Every rung of a model on the test months, best first, and those that are left out, with the reason."""
 
+    format: ClassVar[int] = 2
     made_by: ClassVar[str] = "dvc repro evaluate"
 
+    version: str
     rungs: dict[str, Estimates]
     left_out: dict[str, str]

@@ -78,13 +78,23 @@ def slices_of(rows: Rows, past: Rows) -> pd.DataFrame:
     >>> list(slices_of(examples.later(), examples.past()))
     ['depot', 'weight']
     """
-    by = rows.problem.slices(rows.table, past.table).reset_index(drop=True)
+    where = f"problem {rows.problem.name}: slices"
+    by = rows.problem.slices(rows.table.copy(), past.table.copy())
+    if not isinstance(by, pd.DataFrame) or not by.index.equals(rows.table.index):
+        raise ProblemError(f"{where}: expected a table with the index of its {len(rows)} rows; got {type(by).__name__}")
+    if by.columns.has_duplicates or not all(isinstance(name, str) and not name.startswith("_") for name in by):
+        raise ProblemError(
+            f"{where}: expected columns of different names, without _ at their beginning; got {list(by)}"
+        )
+    if unknown := [name for name in by if by[name].isna().any()]:
+        raise ProblemError(
+            f"{where}: expected a text for every row; {unknown} have rows without one; name it, like 'none'"
+        )
+    by = by.reset_index(drop=True)
     if missing := sorted(set(rows.problem.guarded) - set(by)):
         raise ProblemError(
             f"problem {rows.problem.name}: guarded: expected slices of {list(by)}; got {missing}; declare the slice"
         )
-    if len(by) != len(rows):
-        raise ProblemError(f"problem {rows.problem.name}: slices: expected {len(rows)} rows; got {len(by)}")
     return by
 
 

@@ -42,7 +42,7 @@ def code_facts(cells: Sequence[str], root: Path, modules: Modules, *, travels: b
 
     Code that `travels` is packed as it stands, so of its modules every byte counts, and nothing runs it as a stage.
     """
-    reached = modules.reached("\n".join(map(_importable, cells)) + ("" if travels else f"\n{RUNNER}\n"))
+    reached = modules.reached("\n".join([*map(_plain, cells), "" if travels else RUNNER]))
     # What ringbound lists as public is looked up name by name: another name in the list changes no result.
     digests = {
         name: module.sha256 if travels else module.digest
@@ -54,15 +54,16 @@ def code_facts(cells: Sequence[str], root: Path, modules: Modules, *, travels: b
     return CodeFacts(environment, digests, [_cell_digest(cell) for cell in cells])
 
 
-def _importable(source: str) -> str:
-    """Return code without the lines that are IPython's alone: magics and shell commands."""
-    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+def _plain(source: str) -> str:
+    """Return a cell as the Python that IPython makes of it: magics and shell commands become calls."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return TransformerManager().transform_cell(source)
 
 
 def _cell_digest(source: str) -> str:
-    """Return the digest of a cell's code without prose, its magics and shell commands included."""
-    magics = [line.strip() for line in source.splitlines() if line.lstrip().startswith(("%", "!"))]
-    return digest(ast.parse(_importable(source) + f"\nMAGICS = {magics!r}\n"))
+    """Return the digest of a cell's code without prose."""
+    return digest(ast.parse(_plain(source)))
 
 
 def write_code(root: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import builtins
 import dis
 import logging
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from ringbound import workspace
 from ringbound.errors import NotebookError
-from ringbound.notebooks.source import all_notebooks, cleaned, read, write_clean
+from ringbound.notebooks.source import all_notebooks, cleaned, code_cells, read, write_clean
 
 LOG = logging.getLogger(__name__)
 LOOKS_UP = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -32,8 +33,20 @@ def _nb_export(notebooks: Sequence[Path], folder: Path) -> None:
     from nbdev.export import nb_export
 
     for notebook in notebooks:
-        read(notebook)  # nbdev would show a traceback where it is none
+        _check_name(notebook)
         nb_export(str(notebook), lib_path=str(folder))
+
+
+def _check_name(notebook: Path) -> None:
+    """Refuse a notebook whose module has another name than it; one that exports has to name it."""
+    cells = code_cells(read(notebook))
+    named = [name.strip() for cell in cells for name in re.findall(r"^#\|\s*default_exp\s(.*)$", cell, flags=re.M)]
+    exports = any(re.search(r"^#\|\s*exports?\s*$", cell, flags=re.M) for cell in cells)
+    if (named or exports) and named != [notebook.stem]:
+        raise NotebookError(
+            f"notebooks/{notebook.name}: expected one cell with `#| default_exp {notebook.stem}`, since a notebook and its "
+            f"module share one name; got {named or 'none'}"
+        )
 
 
 def _exported(notebooks: Sequence[Path], folder: Path) -> list[Path]:

@@ -19,7 +19,17 @@ from ringbound.workspace import layout
 CACHES = (layout.SHARDS, layout.PROFILES, layout.STUDIES)
 """What stages keep from run to run in `data/ops`: it saves time, and changes no result."""
 ALWAYS = ("pyproject.toml", "src", *CACHES)
-UNWATCHED = (".venv", *CACHES, layout.STAGING, layout.BENTO_HOME)
+WRITABLE = (
+    *CACHES,
+    f"{layout.STUDIES}-wal",
+    f"{layout.STUDIES}-shm",
+    f"{layout.STUDIES}-journal",
+    layout.STAGING,
+    layout.BENTO_HOME,
+)
+UNWATCHED = ("pyproject.toml", ".venv", *WRITABLE)
+CACHED = (".dvc",)
+"""Where DVC may keep what it links to."""
 CODE = (".py", ".pyc", ".so")
 WATCHED = ("open", "sqlite3.connect")
 REAL = "RINGBOUND_REAL_WORKSPACE"
@@ -59,17 +69,27 @@ class UndeclaredFileError(PermissionError):
 def watch(real: str, declared: Sequence[str]) -> None:
     """From now on, refuse this process every file of the workspace `real` that is neither declared nor code."""
     inside = real + os.sep
-    allowed = tuple(inside + path for path in (*UNWATCHED, *declared))
+    allowed = (*UNWATCHED, *declared)
+
+    def below(path: str, places: Sequence[str]) -> bool:
+        return any(path == inside + place or path.startswith(inside + place + os.sep) for place in places)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in WATCHED or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         given = os.fsdecode(arguments[0])
-        path = os.path.abspath(urlsplit(given).path if given.startswith("file:") else given)  # noqa: PTH100 - keeps links
-        if not path.startswith(inside) or (path.startswith(inside + "src") and path.endswith(CODE)):
-            return
-        if not os.path.isdir(path) and not any(path == a or path.startswith(a + os.sep) for a in allowed):  # noqa: PTH112
-            raise UndeclaredFileError(f"opened {os.path.relpath(path, real)}, which the stage does not declare")
+        given = urlsplit(given).path if given.startswith("file:") else given
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        for path in {os.path.abspath(given), os.path.realpath(given)}:  # noqa: PTH100 - as it is named, and where it leads
+            compiled = path.startswith(inside + "src") and "__pycache__" in path
+            if not path.startswith(inside) or compiled or os.path.isdir(path) or below(path, CACHED):  # noqa: PTH112
+                continue
+            if writes and not below(path, WRITABLE):
+                raise UndeclaredFileError(
+                    f"opened {os.path.relpath(path, real)} for writing; a stage writes to workspace.stage_output(…)"
+                )
+            if not below(path, allowed) and not (path.startswith(inside + "src") and path.endswith(CODE)):
+                raise UndeclaredFileError(f"opened {os.path.relpath(path, real)}, which the stage does not declare")
 
     sys.addaudithook(hook)
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,17 @@ def cleaned(path: Path) -> str:
 
 
 def write_clean(path: Path) -> None:
-    text = cleaned(path)
-    if text != path.read_text("utf-8"):
-        path.write_text(text, "utf-8")
+    """Write the notebook as it is when it is clean, whole or not at all."""
+    try:
+        content = cleaned(path).encode()
+    except UnicodeEncodeError as error:
+        raise NotebookError(
+            f"notebooks/{path.name}: has a character that is none: {one_line(error, 100)}; remove it"
+        ) from error
+    if content != path.read_bytes():
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
 
 
 def clean_on_save(model: dict[str, Any], **_: Any) -> None:

@@ -116,8 +116,12 @@ def run(name: str, root: Path) -> None:
             'run "ringbound notebooks export", then again'
         )
 
-    for abandoned in (root / layout.STAGING).glob(f"{name}.*"):  # by a run that was killed
-        shutil.rmtree(abandoned)
+    for left in (root / layout.STAGING).glob(f"{name}.*"):
+        number = left.name.removeprefix(f"{name}.")
+        if number.isdecimal() and _runs(int(number)):
+            raise StageError(f"{name}: expected to run alone; process {number} is running it; wait for it, or stop it")
+        if number.isdecimal():  # abandoned by a run that was killed
+            shutil.rmtree(left)
     staging = workspace.fresh_folder(root / layout.STAGING / f"{name}.{os.getpid()}")
     outputs, view = staging / "outputs", staging / "view"
     seen = [*declared.dependencies, *declared.outputs]
@@ -141,6 +145,16 @@ def run(name: str, root: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     for suffix in (".ipynb", ".html"):
         failed.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return process != os.getpid()
 
 
 def _write_report(

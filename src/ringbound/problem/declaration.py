@@ -98,7 +98,7 @@ def load_problem(entry: str) -> Problem:
     module, _, name = entry.partition(":")
     try:
         declared = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a module does while it is imported
         raise ProblemError(
             f"expected the problem at {entry}, as pyproject.toml says; {one_line(error, 200)}; "
             'run "ringbound notebooks export"'

@@ -6,6 +6,7 @@ features.json   the definition the values were computed by, and its reference ta
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,6 +131,9 @@ def split_by_month(month: pd.Series, *, valid_months: int, test_months: int) -> 
     >>> split_by_month(pd.Series(["2013-01", "2013-02", "2013-03"]), valid_months=1, test_months=1).tolist()
     ['train', 'valid', 'test']
     """
+    wrong = [m for m in month.unique() if not (isinstance(m, str) and re.fullmatch(r"\d{4}-W?\d{2}", m))]
+    if wrong:
+        raise ProblemError(f"splits: expected months like 2013-07, which sort by time; got {wrong[:3]}")
     months = sorted(month.unique())
     held_out = valid_months + test_months
     if len(months) <= held_out or min(valid_months, test_months) < 1:

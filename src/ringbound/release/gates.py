@@ -42,6 +42,11 @@ class Gates:
             if not isinstance(value, wanted) or isinstance(value, bool):
                 kind = "number" if float in wanted else "whole number"
                 raise ModelError(f"params.yaml, section gates: expected {name} as a {kind}; got {value!r}")
+            least = 0 if name in ("seed", "proven_rows", "calibration_error") else 1e-9
+            if (not least <= value <= 10**6 and name != "seed") or value < 0:
+                raise ModelError(
+                    f"params.yaml, section gates: expected {name} above 0 and up to a million; got {value!r}"
+                )
         return cls(**given)
 
 

@@ -147,7 +147,7 @@ def _coverage(comparison: Comparison, rows: int) -> GateResult:
 def prove(gates: Gates, history: History) -> list[GateResult]:
     """Prove that no value was known too early and that the online path gives the same, on part of the training table."""
     proof = prove_rows(history, rows=gates.proven_rows, seed=gates.seed)
-    what = f"{proof.values:,} values of {gates.proven_rows:,} rows"
+    what = f"{proof.values:,} values of {proof.values // len(history.features.names):,} rows"
     at = history.requests[AT.name]
     start = at.max().floor("D") - (gates.replayed_days - 1) * pd.Timedelta(days=1)
     with tempfile.TemporaryDirectory() as folder:

@@ -85,7 +85,7 @@ class Registry:
         versions = self.versions()
         if name in versions:
             return versions[name]
-        if held := self.holder(name):
+        if name and (held := self.holder(name)):
             return versions[held.version]
         raise RegistryError(
             f"registry: expected a version of {list(versions)} or an environment that has one; got {name!r}"
@@ -198,7 +198,7 @@ class Registry:
 
     def _tag(self, tag: str, commit: str, note: str) -> None:
         try:
-            git(self.root, "tag", "-a", tag, commit, "-m", note)
+            git(self.root, "tag", "-a", tag, commit, "--cleanup=verbatim", "-m", note)
         except WorkspaceError as error:
             if "already exists" not in str(error):
                 raise

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ringbound.errors import StoreError
+from ringbound.errors import StoreError, one_line
 
 LOG = logging.getLogger(__name__)
 METADATA = sa.MetaData()
@@ -62,6 +62,8 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    from alembic.util.exc import CommandError
+
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if version is not None and version not in known:
         raise StoreError(
@@ -70,6 +72,11 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     if version is None and "events" in tables:
         version = FIRST
         command.stamp(config, FIRST)
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(
+            f"store: its schema cannot be read: {one_line(error, 200)}; restore it from a backup"
+        ) from error
     if version is not None:
         LOG.warning("store: schema %s brought up to %s", version, HEAD)

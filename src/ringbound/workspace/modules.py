@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ringbound.errors import WorkspaceError, one_line
 from ringbound.workspace.code import digest
 
 MACHINERY = "ringbound"
@@ -28,8 +29,11 @@ class Module:
 
     @cached_property
     def tree(self) -> ast.Module:
-        """Its code."""
-        return ast.parse(self.path.read_text("utf-8"))
+        """Its code; `WorkspaceError` where it is not Python."""
+        try:
+            return ast.parse(self.path.read_text("utf-8"))
+        except (SyntaxError, ValueError) as error:
+            raise WorkspaceError(f"{self.relative}: expected Python; {one_line(error)}; correct it") from error
 
     @property
     def digest(self) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ringbound.errors import ModelError
+from ringbound.errors import ModelError, ProblemError
 from ringbound.evaluation.ablation import evaluate_without
 from ringbound.evaluation.answers import read_evaluation, write_evaluation
 from ringbound.evaluation.ladder import evaluate_ladder
-from ringbound.evaluation.slices import BiasTable, bias_table
+from ringbound.evaluation.slices import BiasTable, bias_table, slices_of
 from ringbound.models.calibration import Calibration
 from ringbound.models.rung import Rung
 from ringbound.testing import examples
@@ -69,3 +69,31 @@ def test_time_is_the_month_and_never_the_block(tmp_path):
     assert set(evaluation.rows["period"]) == set(later.table["month"])
     assert evaluation.facts.learnt_until < min(evaluation.rows["period"])
     assert evaluation.facts.period == (min(later.table["month"]), max(later.table["month"]))
+
+
+@pytest.mark.parametrize(
+    ("slices", "says"),
+    [
+        (lambda rows, past: rows.sort_values("late")[["depot"]], "with the index of its"),
+        (lambda rows, past: rows[["depot"]].iloc[1:], "with the index of its"),
+        (lambda rows, past: None, "got NoneType"),
+        (lambda rows, past: rows[["depot"]].where(rows["depot"] != "north"), "expected a text for every row"),
+        (lambda rows, past: rows[["depot", "depot"]], "columns of different names"),
+        (lambda rows, past: rows[["depot"]].assign(_y="x"), "without _ at their beginning"),
+    ],
+)
+def test_slices_that_would_mix_rows_up_are_refused(slices, says):
+    later = examples.later()
+    with pytest.raises(ProblemError, match=f"problem late-parcels: slices: .*{says}"):
+        slices_of(replace(later, problem=replace(later.problem, slices=slices)), examples.past())
+
+
+def test_slices_cannot_change_what_came_out():
+    def meddling(rows, past):
+        rows["late"] = 0.0
+        return rows[["depot"]]
+
+    later = examples.later()
+    before = later.table["late"].copy()
+    slices_of(replace(later, problem=replace(later.problem, slices=meddling)), examples.past())
+    assert later.table["late"].equals(before)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ringbound.errors import WorkspaceError
 from ringbound.notebooks.dependencies import CodeFacts, write_code
 from ringbound.testing.notebooks import code_cell, prose_cell, write_notebook
 
@@ -149,3 +150,17 @@ def test_a_parameters_tag_that_is_gone_changes_the_stage(space):
     space.before = space.facts()
     space.notebook("two", code_cell("number = 1"))
     assert space.changed() == ["two"]
+
+
+@pytest.mark.parametrize(
+    "cell", ["x = (10\n     % 3)", "%%bash\necho hi", "files = !ls", "print?", "if True:\n    %pwd"]
+)
+def test_cells_that_run_in_a_notebook_are_code(space, cell):
+    space.notebook("two", code_cell(cell))
+    assert space.changed() == ["two"]
+
+
+def test_a_module_that_is_not_python_is_named(space):
+    space.write("src/tiny/scaling.py", "def (")
+    with pytest.raises(WorkspaceError, match=r"tiny/scaling.py: expected Python; .*; correct it"):
+        space.facts()

@@ -142,3 +142,28 @@ def test_a_notebook_that_exports_nothing_any_more_is_said(small):
     assert result.returncode == 1
     assert "tiny.one is what notebooks/one.ipynb exported once; now it exports nothing" in result.stderr
     assert "tiny.one is out of step with notebooks/one.ipynb" in small.run().stderr
+
+
+@pytest.mark.parametrize("name", ["other", "../../escaped", "sub.mod", "two words"])
+def test_a_module_has_the_name_of_its_notebook(small, name):
+    write_notebook(
+        small.root / "notebooks/one.ipynb", code_cell(f"#| default_exp {name}"), exported("x = 1"), PARAMETERS
+    )
+    for command in ("export", "check"):
+        result = small.ringbound("notebooks", command)
+        assert result.returncode == 1
+        assert (
+            f"expected one cell with `#| default_exp one`, since a notebook and its module share one name; got ['{name}']"
+            in (result.stderr)
+        )
+
+
+def test_a_broken_character_leaves_the_notebook_as_it_is(small):
+    small.stage(DEFAULT, PARAMETERS)
+    path = small.root / "notebooks/one.ipynb"
+    path.write_text(path.read_text().replace("number = 1", "number = 1  # \\ud83d"))
+    before = path.read_bytes()
+    result = small.ringbound("notebooks", "clean")
+    assert result.returncode == 1
+    assert "has a character that is none" in result.stderr
+    assert path.read_bytes() == before

@@ -301,3 +301,52 @@ def test_a_notebook_without_a_kernel_runs_as_python(small):
     nb = json.loads(path.read_text())
     path.write_text(json.dumps(nb | {"metadata": {}}))
     assert small.run().returncode == 0
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "open('../data/raw/a.txt', 'w').write('gone')",
+        "open('../data/reports/one.html', 'a').write('junk')",
+        "pathlib.Path(os.environ['RINGBOUND_REAL_WORKSPACE'], 'params.yaml').write_text('')",
+    ],
+)
+def test_a_stage_writes_nothing_but_its_outputs(small, write):
+    for name in ("data/raw/a.txt", "data/reports/one.html"):
+        (small.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (small.root / name).write_text("as it was")
+    params = (small.root / "params.yaml").read_text()
+    small.declare(deps="data/raw")
+    small.stage(*read_and_write(write))
+    result = small.run()
+    assert result.returncode == 1
+    assert "for writing; a stage writes to workspace.stage_output" in result.stderr
+    assert (small.root / "data/raw/a.txt").read_text() == "as it was"
+    assert (small.root / "data/reports/one.html").read_text() == "as it was"
+    assert (small.root / "params.yaml").read_text() == params
+
+
+def test_a_way_through_a_declared_folder_is_none(small):
+    for name in ("data/raw/a.txt", "data/clean/b.txt"):
+        (small.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (small.root / name).write_text("x")
+    small.declare(deps="data/clean")
+    small.stage(*read_and_write("open('../data/clean/../raw/a.txt').read()"))
+    result = small.run()
+    assert result.returncode == 1
+    assert "data/raw/a.txt" in result.stderr
+
+
+def test_of_two_runs_of_a_stage_the_second_is_refused(small):
+    small.stage(PARAMETERS, code_cell("import time\ntime.sleep(6)"), WRITE)
+    command = [sys.executable, "-m", "ringbound", "stage", "one"]
+    first = subprocess.Popen(command, cwd=small.root, env=small.environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(small.root.glob("data/.staging/one.*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second = small.run()
+    assert second.returncode == 1
+    assert f"one: expected to run alone; process {first.pid} is running it" in second.stderr
+    assert first.wait(60) == 0
+    assert (small.root / "data/out.txt").read_text() == "3"

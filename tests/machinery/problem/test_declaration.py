@@ -70,6 +70,9 @@ def test_costs_say_from_where_yes_is_cheaper():
 def test_splits_follow_time():
     months = pd.Series(["2013-03", "2013-01", "2013-02", "2013-04"])
     assert split_by_month(months, valid_months=1, test_months=1).tolist() == ["valid", "train", "train", "test"]
+    for wrong in ("2013-9", None, "x"):
+        with pytest.raises(ProblemError, match="expected months like 2013-07, which sort by time"):
+            split_by_month(pd.Series(["2013-10", "2013-11", wrong]), valid_months=1, test_months=1)
     with pytest.raises(ProblemError, match="expected more than 4 months"):
         split_by_month(months, valid_months=2, test_months=2)
 

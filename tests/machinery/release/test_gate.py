@@ -192,7 +192,14 @@ def test_flips_are_by_each_models_own_threshold():
 
 @pytest.mark.parametrize(
     ("section", "says"),
-    [(None, "got \\[\\]"), ({**vars(GATES), "draws": "many"}, "draws"), ({**vars(GATES), "drows": 1}, "drows")],
+    [
+        (None, "got \\[\\]"),
+        ({**vars(GATES), "draws": "many"}, "draws"),
+        ({**vars(GATES), "drows": 1}, "drows"),
+        ({**vars(GATES), "draws": 0}, "draws above 0"),
+        ({**vars(GATES), "latency_ratio": float("nan")}, "latency_ratio above 0"),
+        ({**vars(GATES), "replayed_days": -3}, "replayed_days above 0"),
+    ],
 )
 def test_gates_that_do_not_fit_are_said(section, says):
     with pytest.raises(ModelError, match=says):

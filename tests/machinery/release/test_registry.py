@@ -43,7 +43,7 @@ def commit(
     estimates = {"auc": Estimate(0.7, 0.6, 0.8)}
     facts.write(registry.root / layout.MODEL)
     Verdict(decision, environment, judged or model, champion, results).write(registry.root / layout.VERDICT)
-    Metrics(estimates, estimates, 10).write(registry.root / layout.METRICS)
+    Metrics(model, estimates, estimates, 10).write(registry.root / layout.METRICS)
     out = {"path": "data/clean", "md5": "c1.dir"}
     (registry.root / "dvc.lock").write_text(json.dumps({"stages": {"validate": {"outs": [out]}}}))
     (registry.root / "params.yaml").write_text("tune:\n  seed: 1\n")
@@ -207,3 +207,12 @@ def test_a_described_model_that_cannot_be_read_is_one_line(registry, content, sa
     with pytest.raises(RecordError, match=says) as error:
         registry.register()
     assert "\n" not in str(error.value)
+
+
+def test_a_reason_is_kept_as_it_was_given(registry):
+    commit(registry, "m1")
+    registry.register()
+    registry.promote("v1", "prod", reason="#123 asked for it")
+    assert "#123 asked for it" in history(registry.entries())[-1]
+    with pytest.raises(RegistryError, match="expected a version of"):
+        registry.version("")
