@@ -54,11 +54,6 @@ def read_partitions(folder: Path, name: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def months_of(folder: Path, name: str) -> list[str]:
-    """Return the months for which the table `name` has a partition, in order."""
-    return sorted(file.stem for file in (folder / name).glob("*.parquet"))
-
-
 def write_partition(rows: pd.DataFrame, columns: dict[str, str] | None, file: Path) -> None:
     """Write one Parquet file; with `columns`, in exactly these columns and types."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,6 @@ from ringbound.models.selection import SearchResult
 from ringbound.problem.task import Task
 from ringbound.problem.training import Rows, TrainingTable
 
-NAMES = ("full", "reduced", "prior", "default")
-"""The rungs there may be, best first. The reduced model knows the request alone; the default is one number."""
 SHARES = np.linspace(0, 1, 11).tolist()
 
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from ringbound import workspace
 from ringbound.compute.workers import open_workers
 from ringbound.errors import ModelError
-from ringbound.models.candidates import Candidate, Cost
+from ringbound.models.candidates import Candidate
 from ringbound.workspace import layout
 
 AHEAD = 8
@@ -42,14 +42,12 @@ def suggest(trial: optuna.trial.BaseTrial, candidates: Sequence[Candidate]) -> t
     return chosen, chosen.space(trial)
 
 
-def best(
-    study: optuna.Study, candidates: Sequence[Candidate], cost: Cost | None = None
-) -> tuple[Candidate, dict[str, Any]]:
-    """Return the candidate and the arguments of the best trial, or of the best of a class of cost."""
-    allowed = {c.name for c in candidates if cost in (None, c.cost)}
-    done = [t for t in study.get_trials(states=(TrialState.COMPLETE,)) if t.params["candidate"] in allowed]
+def best(study: optuna.Study, candidates: Sequence[Candidate]) -> tuple[Candidate, dict[str, Any]]:
+    """Return the candidate and the arguments of the best trial."""
+    done = study.get_trials(states=(TrialState.COMPLETE,))
     if not done:
-        raise ModelError(f"search: expected a complete trial of {sorted(allowed)}; got none; ask for more trials")
+        names = [candidate.name for candidate in candidates]
+        raise ModelError(f"search: expected a complete trial of {names}; got none; ask for more trials")
     return suggest(optuna.trial.FixedTrial(min(done, key=_loss).params), candidates)
 
 

@@ -2,8 +2,9 @@
 
 A stage runs in a view of the workspace: a folder with links to its declared dependencies and outputs, the code, and live
 caches, and nothing else. A file that is not declared is not there, whoever opens it, be it Python, Arrow or a database. Where
-Python opens a file by the full path of the workspace, an audit hook in the stage's kernel stops it. What is left is code
-that is not Python, or another process, given that full path on purpose: nothing in a stage says what it is.
+Python opens a file by the full path of the workspace, or changes one, an audit hook in the stage's kernel stops it. What is
+left is code that is not Python, or another process: given that full path on purpose it can read, and through a link it can
+write. Inputs that have changed when a stage ends fail it: see `state_of`.
 """
 
 import os
@@ -31,7 +32,10 @@ UNWATCHED = ("pyproject.toml", ".venv", *WRITABLE)
 CACHED = (".dvc",)
 """Where DVC may keep what it links to."""
 CODE = (".py", ".pyc", ".so")
-WATCHED = ("open", "sqlite3.connect")
+READS = ("open", "sqlite3.connect")
+CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree")
+TWO = ("os.rename", "os.link", "os.symlink")
+"""Changes that concern two paths."""
 REAL = "RINGBOUND_REAL_WORKSPACE"
 DECLARED = "RINGBOUND_DECLARED"
 
@@ -62,6 +66,17 @@ def unseen(message: str, root: Path, view: Path) -> str | None:
     return None
 
 
+def state_of(root: Path, declared: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return size and time of change, in nanoseconds, of every declared file, and of those in declared folders."""
+    state = {}
+    for path in declared:
+        for file in sorted((root / path).rglob("*")) if (root / path).is_dir() else [root / path]:
+            if file.is_file():
+                known = file.stat()
+                state[file.relative_to(root).as_posix()] = (known.st_size, known.st_mtime_ns)
+    return state
+
+
 class UndeclaredFileError(PermissionError):
     """A stage opened a file of the workspace that it does not declare."""
 
@@ -74,22 +89,28 @@ def watch(real: str, declared: Sequence[str]) -> None:
     def below(path: str, places: Sequence[str]) -> bool:
         return any(path == inside + place or path.startswith(inside + place + os.sep) for place in places)
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in WATCHED or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+    def check(path: str, writes: bool) -> None:
+        if not path.startswith(inside) or below(path, CACHED) or (below(path, ("src",)) and "__pycache__" in path):
             return
-        given = os.fsdecode(arguments[0])
-        given = urlsplit(given).path if given.startswith("file:") else given
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        for path in {os.path.abspath(given), os.path.realpath(given)}:  # noqa: PTH100 - as it is named, and where it leads
-            compiled = path.startswith(inside + "src") and "__pycache__" in path
-            if not path.startswith(inside) or compiled or os.path.isdir(path) or below(path, CACHED):  # noqa: PTH112
-                continue
-            if writes and not below(path, WRITABLE):
-                raise UndeclaredFileError(
-                    f"opened {os.path.relpath(path, real)} for writing; a stage writes to workspace.stage_output(…)"
-                )
-            if not below(path, allowed) and not (path.startswith(inside + "src") and path.endswith(CODE)):
-                raise UndeclaredFileError(f"opened {os.path.relpath(path, real)}, which the stage does not declare")
+        if writes and not below(path, WRITABLE):
+            raise UndeclaredFileError(
+                f"opened {os.path.relpath(path, real)} for writing; a stage writes to workspace.stage_output(…)"
+            )
+        code = below(path, ("src",)) and path.endswith(CODE)
+        if not (code or os.path.isdir(path) or below(path, allowed)):  # noqa: PTH112
+            raise UndeclaredFileError(f"opened {os.path.relpath(path, real)}, which the stage does not declare")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in READS + CHANGES:
+            return
+        flags = arguments[2] if event == "open" else 0
+        writes = event in CHANGES or (isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR)))
+        for given in arguments[: 2 if event in TWO else 1]:
+            if isinstance(given, (str, bytes, os.PathLike)):
+                text = os.fsdecode(given)
+                text = urlsplit(text).path if text.startswith("file:") else text
+                for path in {os.path.abspath(text), os.path.realpath(text)}:  # noqa: PTH100 - as named, and where it leads
+                    check(path, writes)
 
     sys.addaudithook(hook)
 

@@ -126,6 +126,7 @@ def run(name: str, root: Path) -> None:
     outputs, view = staging / "outputs", staging / "view"
     seen = [*declared.dependencies, *declared.outputs]
     sight.make_view(root, view, seen)
+    before = sight.state_of(root, declared.dependencies)
     failed = root / layout.FAILED / name
     os.environ.update(KERNEL_ENVIRONMENT)
     os.environ["RINGBOUND_STAGING"] = str(outputs)
@@ -133,6 +134,12 @@ def run(name: str, root: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(view / "src"), os.environ.get("PYTHONPATH", "")])
     try:
         executed = execute(path, given, cwd=view / "notebooks")
+        after = sight.state_of(root, declared.dependencies)
+        if changed := sorted({file for file, _ in before.items() ^ after.items()}):
+            raise StageError(
+                f'{name}: expected its inputs to stay as they are; changed are {changed[:3]}; run "dvc checkout" to get back '
+                f"what DVC keeps, and correct notebooks/{name}.ipynb"
+            )
         _write_report(executed, outputs / layout.REPORTS, name, [outputs, view, root])
         publish(outputs, root, name, declared.outputs)
     except CellError as error:

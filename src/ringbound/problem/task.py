@@ -4,7 +4,7 @@ A task says which proper loss answers are judged by, which metrics describe them
 becomes of it: a classification turns probabilities into decisions by what mistakes cost; a regression leaves values be.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -13,8 +13,6 @@ import numpy as np
 from ringbound.errors import ProblemError
 from ringbound.problem import metrics
 from ringbound.problem.metrics import Metric
-
-Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -118,10 +118,6 @@ class TrainingTable:
             raise ProblemError(f"training table: expected labelled rows of {splits or 'any split'}; there are none")
         return Rows(self.problem, self.table[chosen].reset_index(drop=True))
 
-    def features(self, rows: pd.DataFrame) -> dict[str, Column]:
-        """Return the features of some of the table's rows as columns."""
-        return columns_of(rows[self.problem.features.names])
-
 
 def split_by_month(month: pd.Series, *, valid_months: int, test_months: int) -> pd.Series:
     """Return train, valid or test for each row's month; the last months are test, those before them valid.

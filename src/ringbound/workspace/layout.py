@@ -21,8 +21,7 @@ BIAS = "data/reports/bias.csv"
 CARD = "data/reports/model_card.md"
 VERDICT = "data/reports/verdict.json"
 
-OPS = "data/ops"
-"""Live state: what a running system keeps. Never tracked, never an input of a stage's result."""
+# Live state, in data/ops: what a running system keeps. Never tracked, never an input of a stage's result.
 STORE = "data/ops/store.db"
 STUDIES = "data/ops/studies.db"
 SHARDS = "data/ops/shards"

@@ -309,6 +309,11 @@ def test_a_notebook_without_a_kernel_runs_as_python(small):
         "open('../data/raw/a.txt', 'w').write('gone')",
         "open('../data/reports/one.html', 'a').write('junk')",
         "pathlib.Path(os.environ['RINGBOUND_REAL_WORKSPACE'], 'params.yaml').write_text('')",
+        "os.remove('../data/raw/a.txt')",
+        "os.rename('../data/raw/a.txt', 'b.txt')",
+        "os.rename('one.txt', '../data/raw/a.txt')",
+        "os.truncate('../data/raw/a.txt', 0)",
+        "import shutil; shutil.rmtree(os.path.realpath('../data/raw'))",
     ],
 )
 def test_a_stage_writes_nothing_but_its_outputs(small, write):
@@ -350,3 +355,19 @@ def test_of_two_runs_of_a_stage_the_second_is_refused(small):
     assert f"one: expected to run alone; process {first.pid} is running it" in second.stderr
     assert first.wait(60) == 0
     assert (small.root / "data/out.txt").read_text() == "3"
+
+
+def test_an_input_that_code_other_than_pythons_has_changed_fails_the_stage(small):
+    """Arrow writes through a link, and no hook hears of it."""
+    (small.root / "data/raw").mkdir(parents=True)
+    (small.root / "data/raw/a.txt").write_text("as it was")
+    small.declare(deps="data/raw")
+    small.stage(*read_and_write("import pyarrow as pa; pa.OSFile('../data/raw/a.txt', 'w').close()"))
+    result = small.run()
+    assert result.returncode == 1
+    assert (
+        "one: expected its inputs to stay as they are; changed are ['data/raw/a.txt']; run \"dvc checkout\""
+        in result.stderr
+    )
+    assert result.stderr.count("\n") == 1
+    assert not (small.root / "data/out.txt").exists()
