@@ -89,4 +89,6 @@ PROBLEM = Problem(
     limits=LIMITS,
     rows="flights",
     words=WORDS,
+    stretch=7,
+    may_lack={"tailnum": 0.1},
 )

@@ -4,7 +4,7 @@
 __all__ = ['CANDIDATES', 'linear_space', 'trees_space']
 
 # %% ../../notebooks/tune.ipynb #e2bb7490
-from ringbound import Candidate, fit_linear, fit_trees
+from ringbound import Candidate, fit_linear, fit_trees, follow_trees
 
 # %% ../../notebooks/tune.ipynb #50e9a00e
 def linear_space(trial):
@@ -13,10 +13,9 @@ def linear_space(trial):
 
 
 def trees_space(trial):
-    """Suggest a boosting: few deep steps or many shallow ones."""
+    """Suggest a boosting: large steps or small ones, deep or shallow; how many is found by following it."""
     return {
-        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
-        "iterations": trial.suggest_int("iterations", 40, 160, step=20),
+        "learning_rate": trial.suggest_float("learning_rate", 0.05, 0.3, log=True),
         "leaves": trial.suggest_int("leaves", 7, 63, log=True),
         "min_leaf": trial.suggest_int("min_leaf", 20, 500, log=True),
         "penalty": trial.suggest_float("penalty", 1e-3, 10.0, log=True),
@@ -25,5 +24,5 @@ def trees_space(trial):
 
 CANDIDATES = [
     Candidate("linear", fit_linear, linear_space, cost="cheap"),
-    Candidate("trees", fit_trees, trees_space, cost="costly"),
+    Candidate("trees", fit_trees, trees_space, cost="costly", follow=follow_trees),
 ]

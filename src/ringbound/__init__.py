@@ -37,7 +37,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "ringbound.features.request": ("Field",),
     "ringbound.features.view": ("view",),
     "ringbound.models.bundle": ("load_bundle",),
-    "ringbound.models.candidates": ("Candidate", "fit_linear", "fit_trees"),
+    "ringbound.models.candidates": ("Candidate", "fit_linear", "fit_trees", "follow_trees"),
     "ringbound.models.ladder": ("try_ladder", "write_model"),
     "ringbound.models.selection": ("Budget", "search_models"),
     "ringbound.problem.declaration": ("Problem",),

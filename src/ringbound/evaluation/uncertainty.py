@@ -3,6 +3,9 @@
 Rows of one block (events of one day, visits of one person) are not independent; drawing rows one by one would make
 intervals too narrow. So whole blocks are drawn with replacement. Efron and Tibshirani, An Introduction to the
 Bootstrap, 1993, ch. 8 and 12.
+
+Blocks in a row may be alike too: bad weather stays for days. That moves how good a model is, and hardly the difference
+between two models on the same rows. So levels are measured on stretches of blocks, drawn as a whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +18,14 @@ import pandas as pd
 from scipy import stats
 
 from ringbound.errors import ModelError
-from ringbound.problem.metrics import HIGHER_IS_BETTER, MEANS, Metric, root_mean_squared_error
+from ringbound.problem.metrics import (
+    HIGHER_IS_BETTER,
+    MEANS,
+    Metric,
+    auc_within,
+    calibration_error,
+    root_mean_squared_error,
+)
 
 LEVEL = 0.95
 Judgement = Literal["better", "worse", "inconclusive"]
@@ -50,9 +60,9 @@ def draw_weights(blocks: int, draws: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Resampled:
-    """A metric on the sample, on each resampled set (draws,), and on the sample without each block (blocks,).
+    """A metric on the sample, on each resampled set (draws,), and on the sample without each unit (units,).
 
-    `counts` (draws, blocks) says how often each set has each block.
+    `counts` (draws, units) says how often each set has each unit: a block, or a stretch of them.
     """
 
     value: float
@@ -66,7 +76,7 @@ class Resampled:
         return Resampled(self.value - other.value, drawn, left_out, self.counts)
 
     def errors(self, counts: np.ndarray) -> np.ndarray:
-        """Return the standard error on sets with these counts, (sets,), to first order: from each block's influence."""
+        """Return the standard error on sets with these counts, (sets,), to first order: from each unit's influence."""
         n = len(self.left_out)
         influence = (n - 1) * (self.value - self.left_out)
         mean = counts @ influence / n
@@ -76,7 +86,7 @@ class Resampled:
         """Return the interval: of a mean bootstrap-t, whose two sides differ as skewed losses ask for, else percentile.
 
         Bootstrap-t needs a standard error for each set (Efron and Tibshirani, section 12.5). For ranks that is known to
-        first order alone, and a set of one block over and over has none: there it is the percentile interval, expanded as
+        first order alone, and a set of one unit over and over has none: there it is the percentile interval, expanded as
         Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2).
         """
         n, tail = len(self.left_out), (1 - level) / 2
@@ -90,10 +100,27 @@ class Resampled:
         return float(low), float(high)
 
 
+def stretches(blocks: int, stretch: int) -> np.ndarray:
+    """Return the unit of each of so many blocks in order: about `stretch` of them in a row, evenly, two units at least.
+
+    >>> stretches(7, 3).tolist()
+    [0, 0, 0, 0, 1, 1, 1]
+    """
+    units = min(blocks, max(2, round(blocks / stretch)))
+    return np.arange(blocks) * units // blocks
+
+
 def resample(
-    y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *, draws: int, seed: int
+    y: np.ndarray,
+    p: np.ndarray,
+    blocks: np.ndarray,
+    metrics: Mapping[str, Metric],
+    *,
+    draws: int,
+    seed: int,
+    stretch: int = 1,
 ) -> dict[str, Resampled]:
-    """Return each metric on the sample, on `draws` resampled sets, and without each block.
+    """Return each metric on the sample, on `draws` resampled sets, and without each unit of `stretch` blocks in a row.
 
     The sets depend on `seed` and the blocks alone, so two models on the same rows are measured on the same sets.
     """
@@ -105,38 +132,78 @@ def resample(
     np.empty(31 << 20, np.uint8)
     order = np.argsort(p, kind="stable")  # metrics that rank sort what is sorted already
     y, p, place = y[order], p[order], place[order]
-    counts = draw_weights(len(names), draws, seed).astype(np.float64)
-    every = np.ones((1, len(names)))
-    sets = np.concatenate([every, counts, every - np.eye(len(names))])
+    unit = stretches(len(names), stretch)
+    counts = draw_weights(unit[-1] + 1, draws, seed).astype(np.float64)
+    every = np.ones((1, counts.shape[1]))
+    sets = np.concatenate([every, counts, every - np.eye(counts.shape[1])])[:, unit]
     values = {name: np.empty(len(sets)) for name in metrics}
     for i, weights in enumerate(sets):
         of_rows = weights[place]
         for name, metric in metrics.items():
-            if metric not in MEANS or i == 0:
+            if metric not in MEANS or (i == 0 and metric is not auc_within):
                 values[name][i] = metric(y, p, of_rows)
     rows_of = [np.flatnonzero(place == block) for block in range(len(names))]
-    sizes = np.array([len(rows) for rows in rows_of])
     for name, metric in metrics.items():
         if metric in MEANS:  # a set's mean follows from those of its blocks
-            power = 2 if metric is root_mean_squared_error else 1
-            means = np.array([metric(y[rows], p[rows], np.ones(len(rows))) for rows in rows_of]) ** power
-            values[name][1:] = ((sets[1:] @ (sizes * means)) / (sets[1:] @ sizes)) ** (1 / power)
+            first = 0 if metric is auc_within else 1
+            values[name][first:] = _of_blocks(metric, y, p, rows_of, sets[first:])
     return {
         name: Resampled(float(measured[0]), measured[1 : 1 + draws], measured[1 + draws :], counts)
         for name, measured in values.items()
     }
 
 
+def _of_blocks(
+    metric: Metric, y: np.ndarray, p: np.ndarray, rows_of: Sequence[np.ndarray], sets: np.ndarray
+) -> np.ndarray:
+    """Return a mean's value on each set, (sets,), from its blocks; NaN where the set has nothing to measure."""
+    weights = np.array([MEANS[metric](y[rows]) for rows in rows_of], float)
+    power = 2 if metric is root_mean_squared_error else 1
+    each = [
+        metric(y[rows], p[rows], np.ones(len(rows))) if w else 0.0 for rows, w in zip(rows_of, weights, strict=True)
+    ]
+    total = sets @ weights
+    means = np.divide(
+        sets @ (weights * np.array(each) ** power), total, out=np.full(len(sets), np.nan), where=total > 0
+    )
+    return means ** (1 / power)
+
+
 def bootstrap(
-    y: np.ndarray, p: np.ndarray, blocks: np.ndarray, metrics: Mapping[str, Metric], *, draws: int, seed: int
+    y: np.ndarray,
+    p: np.ndarray,
+    blocks: np.ndarray,
+    metrics: Mapping[str, Metric],
+    *,
+    draws: int,
+    seed: int,
+    stretch: int = 1,
 ) -> dict[str, Estimate]:
-    """Return each metric of one model with its 95% interval."""
-    resampled = resample(y, p, blocks, metrics, draws=draws, seed=seed)
-    estimates = {}
-    for name, one in resampled.items():
-        low, high = one.interval(mean=metrics[name] in MEANS)
-        estimates[name] = Estimate(one.value, max(low, 0.0), high)  # no metric is negative
-    return estimates
+    """Return each metric of one model with its 95% interval, over the draw of stretches of blocks."""
+    resampled = resample(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch)
+    return {name: _estimate(metrics[name], one) for name, one in resampled.items()}
+
+
+def _estimate(metric: Metric, one: Resampled) -> Estimate:
+    if metric is calibration_error:
+        return _gap(one)
+    low, high = one.interval(mean=metric in MEANS)
+    return Estimate(one.value, max(low, 0.0), high)  # no metric is negative
+
+
+def _gap(one: Resampled) -> Estimate:
+    """Return a gap without what noise adds to it, and its interval.
+
+    A resampled set has the noise of the sample and its own, so its squared gap is larger than the sample's by as much as
+    the sample's is than the truth's: Efron and Tibshirani, ch. 10; the interval is the basic one, of the square.
+    """
+    square, drawn = one.value**2, one.drawn**2
+    units = len(one.left_out)
+    noise = (float(drawn.mean()) - square) * units / (units - 1)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], method="weibull")
+    value, low, high = (float(np.sqrt(max(x, 0.0))) for x in (square - noise, 2 * square - high, 2 * square - low))
+    return Estimate(value, min(low, value), max(high, value))
 
 
 def paired(
@@ -177,12 +244,14 @@ def slices(
     draws: int,
     seed: int,
     least: int,
+    stretch: int = 1,
 ) -> pd.DataFrame:
     """Return one row a value of each column in `by` with at least `least` rows: count, rates and the metric's interval."""
     slices = []
     for column, value, part in _parts(rows, by, block, least):
         truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
-        e = bootstrap(truth, answer, part[block].to_numpy(), {"m": metric}, draws=draws, seed=seed)["m"]
+        days = part[block].to_numpy()
+        e = bootstrap(truth, answer, days, {"m": metric}, draws=draws, seed=seed, stretch=stretch)["m"]
         slices.append((column, value, len(part), truth.mean(), answer.mean(), e.value, e.low, e.high))
     return pd.DataFrame(slices, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
 

@@ -15,6 +15,8 @@ from ringbound.models.trees import TreeModel
 from ringbound.problem.task import Task
 
 Cost = Literal["cheap", "costly"]
+PATIENCE = 40
+"""Steps without a smaller loss after which following one further is given up."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,17 @@ class Candidate:
     `fit(X, y, sizes=…, task=…, seed=…, **arguments)` gets X (n, p) float64 with NaN for missing, categories as codes,
     y (n,), and the size of each column's vocabulary (0 for numbers). `cost` is the class of what an answer costs: the
     reduced model, which answers where the full one cannot or need not, is chosen among the cheap.
+
+    A kind that is built in steps may say so: `follow(X, y, later_X, later_y, sizes=…, task=…, seed=…, most=…, **arguments)`
+    returns the mean loss on later rows after 1, 2, … steps, (at most `most`,), ending where it no longer falls. The search
+    then finds `iterations`, how many steps `fit` is to take, and `space` suggests the other arguments alone.
     """
 
     name: str
     fit: Callable[..., Model]
     space: Callable[[optuna.trial.BaseTrial], dict[str, Any]]
     cost: Cost = "costly"
+    follow: Callable[..., np.ndarray] | None = None
 
 
 def fit_linear(
@@ -79,20 +86,68 @@ def fit_trees(
     >>> abs(float(model.predict(np.array([[50.0]]))[0]) - 100) < 5
     True
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    kind = HistGradientBoostingClassifier if task.probabilities else HistGradientBoostingRegressor
-    model = kind(
-        learning_rate=learning_rate,
-        max_iter=iterations,
-        max_leaf_nodes=leaves,
-        min_samples_leaf=min_leaf,
-        l2_regularization=penalty,
-        categorical_features=[size > 0 for size in sizes],
-        early_stopping=False,
-        random_state=seed,
-    )
+    chosen: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "leaves": leaves,
+        "min_leaf": min_leaf,
+        "penalty": penalty,
+    }
+    model = _boosting(sizes, task, seed, max_iter=iterations, early_stopping=False, **chosen)
     with threadpool_limits(1):
         model.fit(X, y)
     with np.errstate(invalid="ignore"):  # treelite casts the NaN in numeric columns' places for categories
         return TreeModel(treelite.sklearn.import_model(model), columns=X.shape[1])
+
+
+def follow_trees(
+    X: np.ndarray,
+    y: np.ndarray,
+    later_X: np.ndarray,
+    later_y: np.ndarray,
+    *,
+    sizes: list[int],
+    task: Task,
+    seed: int,
+    most: int,
+    **arguments: Any,
+) -> np.ndarray:
+    """Return the mean loss of `fit_trees` on later rows after 1, 2, … iterations; it ends 40 after the least, or at `most`.
+
+    >>> from ringbound.problem.task import Regression
+    >>> X = np.arange(100.0)[:, None]
+    >>> few = {"learning_rate": 0.5, "leaves": 7, "min_leaf": 5, "penalty": 0.0}
+    >>> losses = follow_trees(X, 2 * X[:, 0], X, 2 * X[:, 0], sizes=[0], task=Regression(), seed=1, most=30, **few)
+    >>> len(losses), bool(losses[-1] < losses[0])
+    (30, True)
+    """
+    stop: dict[str, Any] = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": PATIENCE, "tol": 0.0}
+    model = _boosting(sizes, task, seed, max_iter=most, **stop, **arguments)
+    with threadpool_limits(1):
+        model.fit(X, y, X_val=later_X, y_val=later_y)
+    losses = -np.asarray(model.validation_score_[1:])  # before the first step there is a score too
+    return losses if task.probabilities else 2 * losses  # scikit-learn halves squared errors
+
+
+def _boosting(
+    sizes: list[int],
+    task: Task,
+    seed: int,
+    *,
+    learning_rate: float,
+    leaves: int,
+    min_leaf: int,
+    penalty: float,
+    **more: Any,
+) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingClassifier if task.probabilities else HistGradientBoostingRegressor
+    return kind(
+        learning_rate=learning_rate,
+        max_leaf_nodes=leaves,
+        min_samples_leaf=min_leaf,
+        l2_regularization=penalty,
+        categorical_features=[size > 0 for size in sizes],
+        random_state=seed,
+        **more,
+    )

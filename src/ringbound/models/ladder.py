@@ -134,7 +134,7 @@ def _refitted(result: SearchResult, calibration: Calibration | None) -> Rung:
     vocabularies = learn_vocabularies(features, list(result.encoder.vocabularies))
     encoder = Encoder(result.encoder.numbers, vocabularies)
     model = result.candidate.fit(
-        encoder.matrix(features),
+        encoder.matrix(rows.to_learn(result.validation.seed)),
         rows.y,
         sizes=encoder.sizes,
         task=rows.problem.task,

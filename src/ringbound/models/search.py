@@ -3,6 +3,9 @@
 Trials are asked for and told in order. Trial i is asked for when exactly the trials up to i - AHEAD have been told, and
 by a sampler of its own, seeded by its number: so it is a function of the seed and of those trials alone, while up to
 AHEAD trials are under way at any time. A resumed search asks again in the same way and takes the losses it has kept.
+
+A trial that falls behind the median of its kind is given up. Kinds have bars of their own: where one of them is far
+behind, the median of all would let every trial of the other pass.
 """
 
 import os
@@ -25,14 +28,19 @@ from ringbound import workspace
 from ringbound.compute.workers import open_workers
 from ringbound.errors import ModelError
 from ringbound.models.candidates import Candidate
+from ringbound.models.validation import Judged
 from ringbound.workspace import layout
 
-AHEAD = 8
+AHEAD = 4
 """Trials under way before the first of them is told. Part of the result: another number is another study."""
+STARTUP = 8
+"""Trials at random before a sampler learns from them."""
+LEAST = 3
+"""Trials of a kind that must have ended before one of it is given up."""
 
-Evaluate = Callable[[Candidate, dict[str, Any], Sequence[float]], list[float]]
+Evaluate = Callable[[Candidate, dict[str, Any], Sequence[float]], Judged]
 """`evaluate(candidate, arguments, bars)` returns the mean loss up to each fold, in order, and stops early, with fewer of
-them, after the fold k whose mean is above `bars[k]`."""
+them, after the fold k whose mean is above `bars[k]`; with them come arguments of `fit` that it has found itself."""
 
 
 def suggest(trial: optuna.trial.BaseTrial, candidates: Sequence[Candidate]) -> tuple[Candidate, dict[str, Any]]:
@@ -48,7 +56,9 @@ def best(study: optuna.Study, candidates: Sequence[Candidate]) -> tuple[Candidat
     if not done:
         names = [candidate.name for candidate in candidates]
         raise ModelError(f"search: expected a complete trial of {names}; got none; ask for more trials")
-    return suggest(optuna.trial.FixedTrial(min(done, key=_loss).params), candidates)
+    least = min(done, key=_loss)
+    candidate, arguments = suggest(optuna.trial.FixedTrial(least.params), candidates)
+    return candidate, arguments | least.user_attrs
 
 
 def search(
@@ -77,8 +87,8 @@ def search(
     if len(known) >= trials:
         stored, known = _anew(storage, key), []
     study = optuna.create_study()
-    running: deque[tuple[optuna.Trial, Future[list[float]]]] = deque()
-    unkept: deque[tuple[optuna.Trial, Future[list[float]]]] = deque()
+    running: deque[tuple[optuna.Trial, Future[Judged]]] = deque()
+    unkept: deque[tuple[optuna.Trial, Future[Judged]]] = deque()
     end = time.monotonic() + 60 * minutes
     with (
         open_workers(evaluate, workers=workers, engine=engine, scheduler=scheduler) as submit,
@@ -91,15 +101,16 @@ def search(
             trial = study.ask()
             candidate, arguments = suggest(trial, candidates)
             if number < len(known) and known[number].params == trial.params:
-                future: Future[list[float]] = Future()
-                future.set_result(list(known[number].intermediate_values.values()))
+                future: Future[Judged] = Future()
+                kept = known[number]
+                future.set_result(Judged(list(kept.intermediate_values.values()), kept.user_attrs))
             elif number < len(known):  # of another search, or torn
                 stored, known = _keep_only(storage, key, known[:number]), []
             if number >= len(known):
                 if time.monotonic() > end:
                     study.tell(trial, state=TrialState.FAIL)
                     break
-                future = submit(candidate, arguments, _bars(study, folds))
+                future = submit(candidate, arguments, _bars(study, candidate, folds))
                 unkept.append((trial, future))
             running.append((trial, future))
             while unkept and unkept[0][1].done():
@@ -111,14 +122,15 @@ def search(
     return study
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, future: "Future[list[float]]", folds: int, bar: tqdm) -> None:
-    means = future.result()
+def _tell(study: optuna.Study, trial: optuna.Trial, future: "Future[Judged]", folds: int, bar: tqdm) -> None:
+    judged = future.result()
+    means = judged.means
     for fold, mean in enumerate(means):
         trial.report(mean, fold)
-    if len(means) == folds:
-        study.tell(trial, means[-1])
-    else:
-        study.tell(trial, state=TrialState.PRUNED)
+    for name, value in judged.found.items():
+        trial.set_user_attr(name, value)
+    state = _state(means, folds)
+    study.tell(trial, means[-1] if state is TrialState.COMPLETE else None, state=state)
     bar.update()
     if complete := study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         bar.set_postfix(best=f"{min(map(_loss, complete)):.4f}")
@@ -129,26 +141,36 @@ def _loss(trial: optuna.trial.FrozenTrial) -> float:
     return trial.value
 
 
-def _frozen(trial: optuna.Trial, future: "Future[list[float]]", folds: int) -> optuna.trial.FrozenTrial:
+def _frozen(trial: optuna.Trial, future: "Future[Judged]", folds: int) -> optuna.trial.FrozenTrial:
     """Return the trial as it is kept, before it is told."""
-    means = future.result()
-    pruned = len(means) < folds
+    judged = future.result()
+    means = judged.means
+    state = _state(means, folds)
     return optuna.trial.create_trial(
-        state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-        value=None if pruned else means[-1],
+        state=state,
+        value=means[-1] if state is TrialState.COMPLETE else None,
         params=trial.params,
         distributions=trial.distributions,
         intermediate_values=dict(enumerate(means)),
+        user_attrs=judged.found,
     )
 
 
-def _bars(study: optuna.Study, folds: int) -> list[float]:
-    """Return, for each fold, the median mean loss up to it of the trials ended; no bar before AHEAD of them.
+def _state(means: list[float], folds: int) -> TrialState:
+    """Return how a trial ended: failed where a loss is no number, given up where folds are left."""
+    if not np.isfinite(means).all():
+        return TrialState.FAIL
+    return TrialState.COMPLETE if len(means) == folds else TrialState.PRUNED
+
+
+def _bars(study: optuna.Study, candidate: Candidate, folds: int) -> list[float]:
+    """Return, for each fold, the median mean loss up to it of the trials of a kind that have ended.
 
     The median rule of Golovin et al., KDD 2017 (Vizier), section 3.2; the last fold has no bar: nothing is left to save.
     """
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    if len(ended) < AHEAD:
+    all_ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    ended = [trial for trial in all_ended if trial.params["candidate"] == candidate.name]
+    if len(ended) < LEAST:
         return [float("inf")] * folds
     means = [[t.intermediate_values[k] for t in ended if k in t.intermediate_values] for k in range(folds - 1)]
     return [float(np.median(fold)) for fold in means] + [float("inf")]
@@ -158,7 +180,7 @@ def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():  # `group` is marked experimental; the locked version is the one tested
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=state, n_startup_trials=AHEAD, multivariate=True, group=True)
+        return optuna.samplers.TPESampler(seed=state, n_startup_trials=STARTUP, multivariate=True, group=True)
 
 
 def _anew(storage: str, key: str) -> optuna.Study:
@@ -192,6 +214,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
     rows = [
         {"trial": t.number, "state": t.state.name.lower(), "loss": t.value}
         | t.params
+        | t.user_attrs
         | {f"fold_{k}": mean for k, mean in t.intermediate_values.items()}
         for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     ]

@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 import pandas as pd
 
+from ringbound.compute.workers import open_workers
 from ringbound.display.figures import BLUE, GREY, Plot, panels
 from ringbound.display.tables import Shown
 from ringbound.errors import FeatureError, ModelError
@@ -46,6 +47,7 @@ class SearchResult(Shown):
     rows: Rows
     encoder: Encoder
     validation: Validation
+    budget: Budget
     study: optuna.Study
     candidate: Candidate
     arguments: dict[str, Any]
@@ -80,7 +82,17 @@ class SearchResult(Shown):
 
     def out_of_fold(self) -> np.ndarray:
         """Return the best candidate's answers for all judged rows, (m,), by models fitted on their past alone."""
-        return self.validation.out_of_fold(self.candidate, self.arguments)
+        answers, folds = self.validation.answers, self.validation.folds
+        if self.budget.workers == 1:
+            return np.concatenate([answers(self.candidate, self.arguments, fold) for fold in folds])
+        where: dict[str, Any] = {
+            "workers": self.budget.workers,
+            "engine": self.budget.engine,
+            "scheduler": self.budget.scheduler,
+        }
+        with open_workers(answers, **where) as submit:
+            later = [submit(self.candidate, self.arguments, fold) for fold in folds]
+            return np.concatenate([future.result() for future in later])
 
     def progress(self) -> Plot:
         """Draw the losses trial by trial, and which arguments of the best kind explain them (fANOVA)."""
@@ -141,7 +153,8 @@ def search_models(
 
     Each is fitted on all that is past at a cut-off and judged by the task's loss on the month that follows, once for each
     month of the split `valid` (rolling origin). Texts become their place in a vocabulary of the split `train`: what
-    first comes later is missing, as it will be in service.
+    first comes later is missing, as it will be in service. In a share of the rows a candidate learns without the fields
+    that a question may lack; it is judged on what is on record.
 
     >>> from ringbound.testing import examples
     >>> result = search_models(examples.past(), [examples.LINEAR], examples.budget(2), features=["weight"])
@@ -160,7 +173,8 @@ def search_models(
         raise ModelError("search: expected rows of the splits train and valid; see the training table")
     X = encoder.matrix(rows.features)
     folds = rolling_origin(rows.months, judged)
-    validation = Validation(X, rows.y, encoder.sizes, problem.task, folds, budget.seed)
+    learnt = encoder.matrix(rows.to_learn(budget.seed)) if problem.may_lack else X
+    validation = Validation(X, learnt, rows.y, encoder.sizes, problem.task, folds, budget.seed)
     study = search(
         validation.judge,
         candidates,
@@ -170,14 +184,22 @@ def search_models(
         seed=budget.seed,
         storage=study_url(budget.storage),
         key=study_key(
-            problem.label, encoder.names, X, rows.y, judged, budget.seed, budget.trials, *_meaning(rows, candidates)
+            problem.label,
+            encoder.names,
+            X,
+            learnt,
+            rows.y,
+            judged,
+            budget.seed,
+            budget.trials,
+            *_meaning(rows, candidates),
         ),
         workers=budget.workers,
         engine=budget.engine,
         scheduler=budget.scheduler,
     )
     candidate, arguments = best(study, candidates)
-    return SearchResult(rows, encoder, validation, study, candidate, arguments)
+    return SearchResult(rows, encoder, validation, budget, study, candidate, arguments)
 
 
 def _meaning(rows: Rows, candidates: Sequence[Candidate]) -> list[Any]:
@@ -186,7 +208,7 @@ def _meaning(rows: Rows, candidates: Sequence[Candidate]) -> list[Any]:
     So a search that was killed goes on with its own trials alone, not with those of code that has changed since.
     """
     try:
-        code = [[c.name, meaning_of(c.fit), meaning_of(c.space)] for c in candidates]
+        code = [[c.name, *(meaning_of(f) for f in (c.fit, c.space, c.follow) if f)] for c in candidates]
     except FeatureError as error:
         raise ModelError(f"search: {str(error).replace('a feature reaches', 'a candidate reaches')}") from error
     return [task_to_json(rows.problem.task), code]

@@ -39,6 +39,10 @@ class Problem:
     it is not known), what rows are drawn by when intervals are computed (a day, a person: rows of one block are not
     independent), and the month, like `2013-07`, by which rows are split. Every row is asked as of its `at`.
 
+    `stretch` blocks in a row are alike (days of a week): how good a model is is known less surely than if they were not.
+    `may_lack` names request fields that a question may lack although the record has them, each with the share of rows that
+    are learnt from without it, so that such a question is answered well.
+
     `prior` gives the features whose rates answer where no model can, each with a bin's width, or None for a category;
     this is also the baseline to beat. `slices` says what results are shown by; in the slices named by `guarded` no
     challenger may get worse. `rows` is the word for rows, `limits` what the model card must warn of, `words` how to call
@@ -60,6 +64,8 @@ class Problem:
     limits: Sequence[str] = ()
     rows: str = "rows"
     words: Mapping[str, str] = field(default_factory=dict)
+    stretch: int = 1
+    may_lack: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         if unknown := sorted(set(self.prior) - set(self.features.plain)):
@@ -81,6 +87,18 @@ class Problem:
             raise ProblemError(
                 f"problem {self.name}: expected columns that differ from each other and from features; "
                 f"got {own}{f', of which {sorted(taken)} are features' if len(set(own)) == len(own) else ''}"
+            )
+
+        fields = {one.name: one.required for one in self.features.request}
+        if any(fields.get(name, True) for name in self.may_lack) or not all(x > 0 for x in self.may_lack.values()):
+            raise ProblemError(
+                f"problem {self.name}: may_lack: expected request fields that are not required, each with a share above 0; "
+                f"got {dict(self.may_lack)}"
+            )
+        if sum(self.may_lack.values()) >= 1 or self.stretch < 1:
+            raise ProblemError(
+                f"problem {self.name}: expected shares in may_lack below 1 together, and a stretch of at least one block; "
+                f"got {dict(self.may_lack)} and {self.stretch}"
             )
 
     @property

@@ -55,20 +55,32 @@ def brier(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     return float(np.average((p - y) ** 2, weights=w))
 
 
-def calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray, bins: int = 10) -> float:
-    """Return the mean gap between stated and observed frequency over bins of equal count.
+def auc_within(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the area under the ROC curve of one block; of several it is their mean, weighted by pairs: see `MEANS`.
 
-    Naeini, Cooper and Hauskrecht, AAAI 2015, with quantile bins.
+    Only rows of one block are ranked against each other, so knowing which days are bad counts for nothing.
+    """
+    return auc(y, p, w)
+
+
+def calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray, bins: int = 10) -> float:
+    """Return the root mean squared gap between stated and observed frequency over bins of equal count.
+
+    Naeini, Cooper and Hauskrecht, AAAI 2015, with quantile bins; squared as by Kumar, Liang and Ma, NeurIPS 2019. On a
+    sample it is too large, since noise is a gap too: `bootstrap` takes that off.
     """
     order = np.argsort(p, kind="stable")
     cumulative = np.cumsum(w[order])
     place = np.minimum((cumulative - w[order] / 2) / cumulative[-1] * bins, bins - 1).astype(int)
     gaps = np.bincount(place, ((p - y) * w)[order], minlength=bins)
-    return float(np.abs(gaps).sum() / cumulative[-1])
+    sizes = np.bincount(place, w[order], minlength=bins)
+    squares = np.divide(gaps**2, sizes, out=np.zeros(bins), where=sizes > 0)
+    return float(np.sqrt(squares.sum() / cumulative[-1]))
 
 
 PROBABILITY_METRICS: dict[str, Metric] = {
     "auc": auc,
+    "auc_within": auc_within,
     "average_precision": average_precision,
     "log_loss": log_loss,
     "brier": brier,
@@ -97,9 +109,19 @@ REGRESSION_METRICS: dict[str, Metric] = {
     "mse": mean_squared_error,
 }
 
-HIGHER_IS_BETTER = frozenset({"auc", "average_precision"})
+HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision"})
 
-MEANS: frozenset[Metric] = frozenset(
-    {log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error}
-)
-"""Metrics that are a mean over rows, or its root: what a row adds to them does not depend on the others."""
+
+def _rows(y: np.ndarray) -> float:
+    return len(y)
+
+
+def _pairs(y: np.ndarray) -> float:
+    return y.sum() * (1 - y).sum()
+
+
+MEANS: dict[Metric, Callable[[np.ndarray], float]] = {
+    **dict.fromkeys((log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error), _rows),
+    auc_within: _pairs,
+}
+"""Metrics that are a mean over blocks, or its root, with a block's weight from its outcomes: its rows, or its pairs."""

@@ -7,7 +7,7 @@ features.json   the definition the values were computed by, and its reference ta
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,10 +42,12 @@ class MadeWith(Record):
 
 @dataclass(frozen=True)
 class Rows(Shown):
-    """Rows of a training table whose outcome is known."""
+    """Rows of a training table, with the questions behind them."""
 
     problem: Problem
     table: pd.DataFrame
+    requests: pd.DataFrame
+    references: Mapping[str, Reference]
 
     def __len__(self) -> int:
         return len(self.table)
@@ -75,6 +77,30 @@ class Rows(Shown):
         """The features, a column each, as models take them."""
         return columns_of(self.table[self.problem.features.names])
 
+    def lacking(self, field: str) -> dict[str, Column]:
+        """Return the features as they would be if every request lacked a field."""
+        features = self.problem.features
+        requests = columns_of(self.requests.assign(**{field: None}).astype({field: object}))
+        windowed = {}
+        for name, (view, feature) in features.windowed.items():
+            known = self.table[name].to_numpy("float64")
+            empty = 0.0 if feature.aggregate == "count" else np.nan
+            windowed[name] = np.full(len(self), empty) if field in view.entity else known
+        return features.compute(requests, self.references, windowed)
+
+    def to_learn(self, seed: int) -> dict[str, Column]:
+        """Return the features as a model should learn them: without each field of `may_lack` in its share of the rows."""
+        table = self.table[self.problem.features.names]
+        chance = np.random.default_rng(seed).random(len(self))
+        start = 0.0
+        for field, share in self.problem.may_lack.items():
+            taken = self.problem.features.taking(field)
+            without = with_features(pd.DataFrame(index=table.index), self.lacking(field))[taken]
+            dropped = (chance >= start) & (chance < start + share)
+            table = table.assign(**{name: table[name].where(~dropped, without[name]) for name in taken})
+            start += share
+        return columns_of(table)
+
     @property
     def period(self) -> tuple[str, str]:
         """The first and the last month."""
@@ -86,7 +112,10 @@ class Rows(Shown):
 
     def where(self, chosen: np.ndarray) -> "Rows":
         """Return the rows that a mask or positions choose."""
-        return Rows(self.problem, self.table[chosen] if chosen.dtype == bool else self.table.iloc[chosen])
+        table, requests = (
+            frame[chosen] if chosen.dtype == bool else frame.iloc[chosen] for frame in (self.table, self.requests)
+        )
+        return Rows(self.problem, table, requests, self.references)
 
     @property
     def caption(self) -> str:
@@ -103,20 +132,30 @@ class Rows(Shown):
 
 @dataclass(frozen=True)
 class TrainingTable:
-    """A training table read back: `table` has every row, `sha256` is the digest of its files."""
+    """A training table read back: `table` has every row, `requests` its question, `sha256` is the digest of its files."""
 
     problem: Problem
     table: pd.DataFrame
+    requests: pd.DataFrame
     references: dict[str, Reference]
     sha256: str
 
     def labelled(self, *splits: str) -> Rows:
         """Return the rows of some splits (of all, if none is named) whose outcome is known."""
-        known = self.table[self.problem.label].notna()
-        chosen = known & self.table[SPLIT].isin(splits) if splits else known
-        if not chosen.any():
+        rows = self._rows(self.table[self.problem.label].notna(), splits)
+        if not len(rows):
             raise ProblemError(f"training table: expected labelled rows of {splits or 'any split'}; there are none")
-        return Rows(self.problem, self.table[chosen].reset_index(drop=True))
+        return rows
+
+    def unlabelled(self, *splits: str) -> Rows:
+        """Return the rows whose outcome is not known: not yet, or because there is none."""
+        return self._rows(self.table[self.problem.label].isna(), splits)
+
+    def _rows(self, chosen: pd.Series, splits: Sequence[str]) -> Rows:
+        if splits:
+            chosen = chosen & self.table[SPLIT].isin(splits)
+        table, requests = (frame[chosen.to_numpy()].reset_index(drop=True) for frame in (self.table, self.requests))
+        return Rows(self.problem, table, requests, self.references)
 
 
 def split_by_month(month: pd.Series, *, valid_months: int, test_months: int) -> pd.Series:
@@ -207,7 +246,7 @@ def read_training_table(folder: Path, problem: Problem) -> TrainingTable:
         )
     files = sorted((folder / "table").glob("*.parquet"))
     digest = hashlib.sha256((folder / MADE_WITH).read_bytes())
-    for file in files:
+    for file in [*files, *sorted((folder / "requests").glob("*.parquet"))]:
         digest.update(file.read_bytes())
     table = pd.concat([pd.read_parquet(f) for f in files], ignore_index=True)
     if missing := [name for name in problem.columns if name not in table]:
@@ -226,7 +265,7 @@ def read_training_table(folder: Path, problem: Problem) -> TrainingTable:
         ) from error
     problem.task.check_labels(outcomes)
     references = {name: Reference.from_json(plain) for name, plain in made_with.references.items()}
-    return TrainingTable(problem, table, references, digest.hexdigest())
+    return TrainingTable(problem, table, read_requests(folder), references, digest.hexdigest())
 
 
 def read_requests(folder: Path) -> pd.DataFrame:

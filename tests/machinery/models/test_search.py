@@ -6,7 +6,8 @@ from postgresql import PostgreSQL
 from ringbound.compute.workers import open_workers
 from ringbound.errors import ModelError
 from ringbound.models.candidates import Candidate, fit_linear, fit_trees
-from ringbound.models.search import AHEAD, best, search, trials_table
+from ringbound.models.search import AHEAD, LEAST, best, search, trials_table
+from ringbound.models.validation import Judged
 
 CANDIDATES = [
     Candidate("linear", fit_linear, lambda trial: {"x": trial.suggest_float("x", -5, 5)}, cost="cheap"),
@@ -19,14 +20,14 @@ def loss(candidate: Candidate, arguments: dict) -> float:
     return (arguments["x"] - 1) ** 2 if candidate.name == "linear" else abs(arguments["n"] - 20) / 10
 
 
-def judge(candidate: Candidate, arguments: dict, bars: list[float]) -> list[float]:
-    """Three folds with the same loss each."""
+def judge(candidate: Candidate, arguments: dict, bars: list[float]) -> Judged:
+    """Three folds with the same loss each, and a number that was found on the way."""
     means = []
     for bar in bars:
         means.append(loss(candidate, arguments))
         if means[-1] > bar:
             break
-    return means
+    return Judged(means, {"steps": 7} if candidate.name == "trees" else {})
 
 
 def run(tmp_path, *, evaluate=judge, trials=TRIALS, seed=3, journal="studies.db", **more):
@@ -67,8 +68,9 @@ def test_another_seed_is_another_study(tmp_path, undisturbed):
 
 def test_hopeless_trials_are_stopped_early_and_the_best_is_not(undisturbed):
     pruned = undisturbed[undisturbed["state"] == "pruned"]
-    assert 3 <= len(pruned) < TRIALS / 2
-    assert (pruned.index >= AHEAD).all()
+    assert 3 <= len(pruned) <= TRIALS / 2
+    assert (pruned.index >= LEAST).all()
+    assert set(pruned["candidate"]) == {"linear", "trees"}, "each kind has bars of its own"
     assert pruned["fold_2"].isna().all()
     assert undisturbed["fold_0"].min() == undisturbed["loss"].min()
 
@@ -124,6 +126,7 @@ def test_best_gives_the_candidate_and_its_arguments(tmp_path):
     study = run(tmp_path)
     candidate, arguments = best(study, CANDIDATES)
     assert loss(candidate, arguments) == study.best_value < 0.5
+    assert arguments.get("steps") == (7 if candidate.name == "trees" else None)
 
 
 def test_no_complete_trial_of_a_class_is_said(tmp_path):

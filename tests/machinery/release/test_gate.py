@@ -36,7 +36,8 @@ def season(tmp_path_factory) -> tuple[Rows, Rows]:
     town = make_town(per_day=300, seed=1)
     known = town.parcels.dropna(subset=["late"]).reset_index(drop=True)
     features = town.features(known, town.write(tmp_path_factory.mktemp("busy")))
-    rows = Rows(PROBLEM, with_features(known.drop(columns=["depot"]), features))
+    table = with_features(known.drop(columns=["depot"]), features)
+    rows = Rows(PROBLEM, table, known[[field.name for field in FEATURES.asked]], town.references)
     return rows.where(rows.blocks < CUT), rows.where(rows.blocks >= CUT)
 
 
@@ -59,7 +60,7 @@ def made(season, tmp_path_factory):
             table = later.table.copy()
             columns = [table.columns.get_loc(name) for name in FEATURES.windowed]
             table.iloc[those, columns] = table.iloc[np.random.default_rng(0).permutation(those), columns].to_numpy()
-            asked = Rows(PROBLEM, table)
+            asked = replace(later, table=table)
         rung = Rung(encoder, model)
         answers = {"full": rung.answer(asked.features), "prior": np.full(len(asked), learnt.y.mean())}
         facts = ModelFacts(
