@@ -57,7 +57,8 @@ EXAMPLES: list[dict[str, Any]] = [
 LIMITS = [
     "It knows schedules, aircraft, calendar, and what had happened and been seen by the time of asking: no forecast, no "
     "arrivals into New York, no cancellations.",
-    "It answers *given that the flight flies*: cancelled and diverted flights are neither learnt from nor counted.",
+    "It answers *given that the flight flies*: cancelled and diverted flights are neither learnt from nor counted; what "
+    "they are told stands above.",
     "The tail number it learnt from is that of the aircraft that flew, known afterwards, not of the one planned two hours "
     "before; what the model is without it stands above.",
     "When news arrives is assumed, not recorded: 5 minutes after a departure, 10 after an arrival, 20 after an observation "

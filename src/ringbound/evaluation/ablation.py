@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -18,11 +19,15 @@ from ringbound.problem.training import Rows
 
 @dataclass(frozen=True)
 class AblationResult(Shown):
-    """The metrics of the full model, and of one that never knew a field; both without calibration, as they were fitted."""
+    """The metrics of the full model, of its answers to requests that lack a field, and of one that never knew the field.
+
+    All without calibration, as they were fitted.
+    """
 
     field: str
     features: list[str]
     full: Estimates
+    asked: Estimates
     without: Estimates
 
     @property
@@ -33,16 +38,20 @@ class AblationResult(Shown):
     @property
     def frame(self) -> pd.DataFrame:
         """Each metric with its interval, with the field and without."""
-        return pd.DataFrame(
-            {f"with {self.field}": {m: str(e) for m, e in self.full.items()},
-             f"without {self.field}": {m: str(e) for m, e in self.without.items()}}
-        )  # fmt: skip
+        columns = {
+            f"with {self.field}": self.full,
+            f"asked without {self.field}": self.asked,
+            f"fitted without {self.field}": self.without,
+        }
+        return pd.DataFrame({name: {m: str(e) for m, e in column.items()} for name, column in columns.items()})
 
 
 def evaluate_without(
     result: LadderResult, past: Rows, candidates: Sequence[Candidate], *, field: str, draws: int, seed: int
 ) -> AblationResult:
-    """Fit the bundle's candidate again on `past`, without the features that take `field`, and measure it on the same rows.
+    """Measure what a field of the request is worth: on rows that lack it, and by a model fitted without it.
+
+    The bundle's candidate is fitted again on `past`, with the same arguments, without the features that take `field`.
 
     >>> from ringbound.testing import examples
     >>> candidates = [examples.LINEAR, examples.TREES]
@@ -70,9 +79,29 @@ def evaluate_without(
         seed=learnt.seed,
         **learnt.arguments,
     )
-    rows, full = result.rows, result.bundle.full
-    measured = [
-        bootstrap(rows.y, rung.answer(rows.features), rows.blocks, result.bundle.task.metrics, draws=draws, seed=seed)
-        for rung in (Rung(full.encoder, full.model), Rung(encoder, model))
+    rows, full = result.rows, Rung(result.bundle.full.encoder, result.bundle.full.model)
+    answers = [
+        full.answer(rows.features),
+        full.answer(rows.lacking(field)),
+        Rung(encoder, model).answer(rows.features),
     ]
-    return AblationResult(field, taken, *measured)
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "stretch": rows.problem.stretch}
+    metrics = result.bundle.task.metrics
+    return AblationResult(field, taken, *(bootstrap(rows.y, p, rows.blocks, metrics, **options) for p in answers))
+
+
+def fit_beside(past: Rows, candidates: Sequence[Candidate], name: str, *, seed: int, **arguments: Any) -> Rung:
+    """Fit a candidate on all features of `past` with given arguments: something plain to hold the full model to.
+
+    >>> from ringbound.testing import examples
+    >>> rung = fit_beside(examples.past(), [examples.LINEAR], "linear", seed=1, strength=0.1)
+    >>> rung.answer(examples.later().features).shape == (len(examples.later()),)
+    True
+    """
+    features = past.problem.features
+    encoder = Encoder(features.numbers, learn_vocabularies(past.features, features.categories))
+    candidate = next((c for c in candidates if c.name == name), None)
+    if candidate is None:
+        raise ModelError(f"expected the candidate {name} among {[c.name for c in candidates]}")
+    X = encoder.matrix(past.features)
+    return Rung(encoder, candidate.fit(X, past.y, sizes=encoder.sizes, task=past.problem.task, seed=seed, **arguments))

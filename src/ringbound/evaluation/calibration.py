@@ -1,19 +1,108 @@
-"""How well stated probabilities agree with what was observed, in bins of equal count."""
+"""How well stated probabilities agree with what was observed: in bins, as a slope, and as parts of the Brier score."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+
+from ringbound.display.tables import Shown
+from ringbound.errors import ModelError
+from ringbound.evaluation.ladder import LadderResult
+from ringbound.evaluation.tenths import calibration_table
+from ringbound.evaluation.uncertainty import LEVEL, Estimate
 
 
-def calibration_table(y: np.ndarray, p: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Return one row per bin of equal count: rows, mean predicted, observed share and its standard error.
+@dataclass(frozen=True)
+class CalibrationResult(Shown):
+    """Cox's line of calibration, slope and shift, and Murphy's parts of the Brier score."""
 
-    >>> calibration_table(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.1, 0.3, 0.8, 0.8]), bins=2)["observed"].tolist()
-    [0.5, 1.0]
+    slope: Estimate
+    shift: Estimate
+    parts: dict[str, float]
+
+    @property
+    def caption(self) -> str:
+        """What the line says."""
+        wrong = []
+        if not self.slope.low <= 1 <= self.slope.high:
+            wrong.append(f"answers are too {'sure' if self.slope.value < 1 else 'timid'} (slope {self.slope})")
+        if not self.shift.low <= 0 <= self.shift.high:
+            wrong.append(f"answers are too {'high' if self.shift.value < 0 else 'low'} (shift {self.shift})")
+        return "; ".join(wrong) or f"neither slope ({self.slope}) nor shift ({self.shift}) is refuted"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row each."""
+        says = {
+            "slope": "of log-odds observed on log-odds stated; 1 is right, below 1 is too sure",
+            "shift": "of log-odds, at slope 1; 0 is right, below 0 is stated too high",
+            "uncertainty": "Brier score of the mean outcome",
+            "resolution": "how far tenths of the answers differ in outcome; more is better",
+            "reliability": "how far they are from what they state; less is better",
+            "within": "what differs inside the tenths",
+            "brier": "uncertainty - resolution + reliability + within",
+        }
+        values = {"slope": str(self.slope), "shift": str(self.shift)}
+        values |= {name: f"{value:.4f}" for name, value in self.parts.items()}
+        return pd.DataFrame({"value": values, "": says})
+
+
+def calibration_check(result: LadderResult) -> CalibrationResult:
+    """Hold the full model's probabilities to what came out, on the level of stretches of blocks.
+
+    Slope and shift of logistic regression on the stated log-odds (Cox, Biometrika 45, 1958), with jackknife intervals by
+    stretches; the parts of the Brier score in tenths (Murphy, Journal of Applied Meteorology 12, 1973), and what is left
+    within these (Stephenson, Coelho and Jolliffe, Weather and Forecasting 23, 2008).
+
+    >>> from ringbound.testing import examples
+    >>> parts = calibration_check(examples.evaluation()).parts
+    >>> whole = parts["uncertainty"] - parts["resolution"] + parts["reliability"] + parts["within"]
+    >>> abs(whole - parts["brier"]) < 1e-12
+    True
     """
-    place = np.minimum(np.argsort(np.argsort(p, kind="stable"), kind="stable") * bins // len(p), bins - 1)
-    table = (
-        pd.DataFrame({"y": y, "p": p})
-        .groupby(place)
-        .agg(rows=("y", "size"), predicted=("p", "mean"), observed=("y", "mean"))
-    )
-    return table.assign(standard_error=np.sqrt(table["observed"] * (1 - table["observed"]) / table["rows"]))
+    task, y, p = result.bundle.task, result.rows.y, result.answers["full"]
+    if not task.probabilities:
+        raise ModelError(f"calibration: expected answers that are probabilities; those of a {task.name} are none")
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    odds = np.log(p / (1 - p))
+    slope = _jackknife(lambda kept: _line(odds[kept], y[kept]), result.units)
+    shift = _jackknife(lambda kept: _shift(odds[kept], y[kept]), result.units)
+    bins = calibration_table(y, p)
+    weights, mean = bins["rows"] / len(y), y.mean()
+    resolution = float((weights * (bins["observed"] - mean) ** 2).sum())
+    reliability = float((weights * (bins["predicted"] - bins["observed"]) ** 2).sum())
+    uncertainty, brier = float(mean * (1 - mean)), float(((p - y) ** 2).mean())
+    within = brier - (uncertainty - resolution + reliability)
+    parts = {"uncertainty": uncertainty, "resolution": resolution, "reliability": reliability, "within": within}
+    return CalibrationResult(slope, shift, parts | {"brier": brier})
+
+
+def _jackknife(measure: Callable[[np.ndarray], float], unit: np.ndarray) -> Estimate:
+    """Return an estimate with its interval by Student's t, from leaving out each unit in turn."""
+    units = int(unit.max()) + 1
+    value = measure(np.ones(len(unit), bool))
+    left_out = np.array([measure(unit != one) for one in range(units)])
+    error = np.sqrt((units - 1) / units * ((left_out - left_out.mean()) ** 2).sum())
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, units - 1) * error)
+    return Estimate(value, value - reach, value + reach)
+
+
+def _line(odds: np.ndarray, y: np.ndarray) -> float:
+    """Return the slope of the largest likelihood, with a free intercept, by Newton's method."""
+    X = np.column_stack([np.ones(len(odds)), odds])
+    found = np.array([0.0, 1.0])
+    for _ in range(12):
+        p = 1 / (1 + np.exp(-X @ found))
+        found = found + np.linalg.solve((X * (p * (1 - p))[:, None]).T @ X, X.T @ (y - p))
+    return float(found[1])
+
+
+def _shift(odds: np.ndarray, y: np.ndarray) -> float:
+    """Return the intercept of the largest likelihood at slope 1."""
+    shift = 0.0
+    for _ in range(12):
+        p = 1 / (1 + np.exp(-(odds + shift)))
+        shift += float((y - p).sum() / (p * (1 - p)).sum())
+    return shift

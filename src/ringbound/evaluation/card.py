@@ -1,8 +1,12 @@
 """The model card: one page for whoever decides about a model (Mitchell et al., FAT* 2019)."""
 
 from ringbound.evaluation.ablation import AblationResult
+from ringbound.evaluation.calibration import CalibrationResult
+from ringbound.evaluation.decisions import DecisionTable
 from ringbound.evaluation.ladder import LadderResult
+from ringbound.evaluation.months import MonthTable
 from ringbound.evaluation.slices import BiasTable, SliceTable
+from ringbound.evaluation.unlabelled import UnlabelledTable
 
 
 class Card(str):
@@ -13,7 +17,15 @@ class Card(str):
 
 
 def model_card(
-    result: LadderResult, slices: SliceTable, bias: BiasTable, without: AblationResult | None = None
+    result: LadderResult,
+    slices: SliceTable,
+    bias: BiasTable,
+    *,
+    without: AblationResult | None = None,
+    months: MonthTable | None = None,
+    decisions: DecisionTable | None = None,
+    calibration: CalibrationResult | None = None,
+    unlabelled: UnlabelledTable | None = None,
 ) -> Card:
     """Return the card as Markdown: what the model is for, what it learnt from, how good it is, where not to trust it.
 
@@ -32,7 +44,8 @@ def model_card(
         for metric in task.metrics
     )
     weak = ", ".join(
-        f"{s.slice} {s.value} ({s.metric:.3f}, {s.low:.3f} to {s.high:.3f})" for s in slices.weakest().itertuples()
+        f"{s.slice} {s.value} ({s.shrunk:.3f}; by itself {s.metric:.3f}, {s.low:.3f} to {s.high:.3f})"
+        for s in slices.weakest().itertuples()
     )
     most = ", ".join(f"{g.by} {g.group} ({g.gap:+.3f})" for g in bias.largest().itertuples())
     worst = bias.measure.replace("_", " ")
@@ -42,12 +55,27 @@ def model_card(
     )
     left_out += f"- **The full model {model.warning} on the months it was chosen on.**\n" if model.warning else ""
     limits = "".join(f"- {limit}\n" for limit in problem.limits)
-    ablated = ""
-    if without is not None:
-        shown = ", ".join(
-            f"{metric} {without.without[metric]} instead of {without.full[metric]}" for metric in task.headline
+    more = ""
+    if months is not None:
+        more += f"**By month**, each answered by a model fitted before it: {months.caption}.\n\n"
+    if decisions is not None and decisions.costs:
+        saved = ", ".join(
+            f"{e.value:.1f} ({e.low:.1f} to {e.high:.1f}) less than {name}" for name, e in decisions.saved.items()
         )
-        ablated = f"**Without {without.field}** and the {len(without.features)} features that take it: {shown}.\n\n"
+        more += f"**Decisions** cost {decisions.costs['model'].value:.1f} false alarms per 100 {rows}: {saved}.\n\n"
+    if calibration is not None:
+        more += f"**Calibration.** {calibration.caption[0].upper()}{calibration.caption[1:]}.\n\n"
+    if without is not None:
+        for words, one in (("asked", without.asked), ("fitted", without.without)):
+            shown = ", ".join(f"{metric} {one[metric]} instead of {without.full[metric]}" for metric in task.headline)
+            more += f"**{words.capitalize()} without {without.field}**: {shown}.\n\n"
+    if unlabelled is not None and unlabelled.share:
+        answer = f"mean {task.answer}"
+        with_, without_ = (unlabelled.frame[answer].loc[f"{w} outcome"] for w in ("with", "without"))
+        more += (
+            f"**Rows without an outcome** are {unlabelled.share:.1%} of what is asked and count in no figure here; "
+            f"{answer} for them {without_:.3f}, for the others {with_:.3f}.\n\n"
+        )
     outcome = f"mean {problem.label} {result.rows.y.mean():.3f}"
     return Card(
         f"# Model card: {problem.name}, version {model.version}\n\n"
@@ -55,8 +83,10 @@ def model_card(
         f"**Model.** {learnt.candidate}, {learnt.arguments}, on features {model.features}.{decision}\n\n"
         f"**Learnt from** {learnt.rows:,} {rows}, {learnt.first} to {learnt.last}. "
         f"**Measured on** {len(result.rows):,} {rows}, {result.rows.period[0]} to {result.rows.period[1]}, {outcome}.\n\n"
-        f"| metric (95% interval, by {problem.block}) | {' | '.join(rungs)} |\n|{' --- |' * (1 + len(rungs))}\n{table}\n\n"
-        f"**Weakest slices by {slices.metric}.** {weak or 'none has enough rows'}.\n\n"
+        f"| metric | {' | '.join(rungs)} |\n|{' --- |' * (1 + len(rungs))}\n{table}\n\n"
+        f"In brackets {result.covers}; other months may be further off.\n\n"
+        f"**Weakest slices by {slices.metric}**, the figure drawn towards the mean of all, since the weakest of many looks "
+        f"weaker than it is: {weak or 'none has enough rows'}.\n\n"
         f"**Groups with the largest gap in {worst}.** {most or 'none has enough rows'}.\n\n"
-        f"{ablated}## Limits\n{left_out}{limits}"
+        f"{more}## Limits\n{left_out}{limits}"
     )

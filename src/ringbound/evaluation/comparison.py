@@ -8,8 +8,9 @@ import pandas as pd
 
 from ringbound.errors import ModelError
 from ringbound.evaluation.answers import Evaluation
-from ringbound.evaluation.calibration import calibration_table
-from ringbound.evaluation.uncertainty import Difference, paired, paired_slices
+from ringbound.evaluation.by_slice import paired_slices
+from ringbound.evaluation.tenths import calibration_table
+from ringbound.evaluation.uncertainty import Difference, paired
 from ringbound.problem.task import Task
 
 

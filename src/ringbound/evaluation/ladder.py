@@ -8,9 +8,9 @@ import pandas as pd
 
 from ringbound.display.figures import BLUE, GREY, OCHRE, RED, Plot, panels
 from ringbound.display.tables import Shown
-from ringbound.evaluation.calibration import calibration_table
 from ringbound.evaluation.records import Estimates, Ladder, Metrics
-from ringbound.evaluation.uncertainty import bootstrap
+from ringbound.evaluation.tenths import calibration_table
+from ringbound.evaluation.uncertainty import bootstrap, stretches
 from ringbound.models.bundle import Bundle
 from ringbound.models.cascade import frontier
 from ringbound.models.ladder import SHARES
@@ -32,9 +32,22 @@ class LadderResult(Shown):
 
     @property
     def caption(self) -> str:
-        """What was measured."""
+        """What was measured, and what its intervals cover."""
         left_out = "; ".join(f"left out: {rung}, {why}" for rung, why in self.bundle.model.left_out.items())
-        return f"model {self.bundle.version} on {self.rows.caption}; {left_out}".rstrip("; ")
+        return f"model {self.bundle.version} on {self.rows.caption}; {self.covers}; {left_out}".rstrip("; ")
+
+    @property
+    def covers(self) -> str:
+        """What intervals cover: the draw of units of the period, not that other months are otherwise."""
+        problem = self.rows.problem
+        unit = f"{problem.stretch} {problem.block}s in a row" if problem.stretch > 1 else f"single {problem.block}s"
+        return f"95% intervals over the draw of {unit} from these months"
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """What levels are resampled by, (n,): stretches of blocks."""
+        names, place = np.unique(self.rows.blocks, return_inverse=True)
+        return stretches(len(names), self.rows.problem.stretch)[place]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -73,7 +86,7 @@ class LadderResult(Shown):
             step = max(1, len(y) // 1000)
             label = f"{name}, AUC {self.estimates[name]['auc'].value:.3f}"
             left.plot(alarms[::step], hits[::step], color=COLOURS[name], label=label)
-            bins = calibration_table(y, p)
+            bins = calibration_table(y, p, units=self.units)
             style = {"color": COLOURS[name], "marker": "o", "markersize": 3, "linewidth": 1}
             right.errorbar(bins["predicted"], bins["observed"], yerr=2 * bins["standard_error"], **style)
         left.plot([0, 1], [0, 1], color="#ddd", zorder=0)
@@ -117,7 +130,7 @@ class LadderResult(Shown):
 
 
 def evaluate_ladder(bundle: Bundle, rows: Rows, *, draws: int, seed: int) -> LadderResult:
-    """Answer `rows` by every rung, and measure each with intervals that resample whole blocks `draws` times.
+    """Answer `rows` by every rung, and measure each with intervals that resample whole stretches of blocks `draws` times.
 
     >>> from ringbound.testing import examples
     >>> result = evaluate_ladder(examples.bundle(), examples.later(), draws=20, seed=1)
@@ -129,6 +142,7 @@ def evaluate_ladder(bundle: Bundle, rows: Rows, *, draws: int, seed: int) -> Lad
     answers = {rung: answer(rows.features) for rung, answer in bundle.rungs.items()}
     metrics = bundle.task.metrics
     estimates = {
-        rung: bootstrap(rows.y, p, rows.blocks, metrics, draws=draws, seed=seed) for rung, p in answers.items()
+        rung: bootstrap(rows.y, p, rows.blocks, metrics, draws=draws, seed=seed, stretch=rows.problem.stretch)
+        for rung, p in answers.items()
     }
     return LadderResult(bundle, rows, answers, estimates)

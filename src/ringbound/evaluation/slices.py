@@ -10,8 +10,8 @@ import pandas as pd
 from ringbound.display.figures import BLUE, GREY, Plot, panels
 from ringbound.display.tables import Shown
 from ringbound.errors import ProblemError
+from ringbound.evaluation.by_slice import slices as sliced
 from ringbound.evaluation.ladder import LadderResult
-from ringbound.evaluation.uncertainty import slices as sliced
 from ringbound.problem.metrics import HIGHER_IS_BETTER
 from ringbound.problem.training import Rows
 
@@ -21,7 +21,10 @@ ONE_SIDED = ("false_negative_rate",)
 
 @dataclass(frozen=True)
 class SliceTable(Shown):
-    """One row per slice with enough rows: count, mean outcome and answer, and the ranking metric with its interval."""
+    """One row per slice with enough rows: count, mean outcome and answer, the ranking metric with its interval.
+
+    `shrunk` is the metric drawn towards the mean of all, since the weakest of many looks weaker than it is.
+    """
 
     table: pd.DataFrame
     metric: str
@@ -34,8 +37,8 @@ class SliceTable(Shown):
         return self.table
 
     def weakest(self, count: int = 3) -> pd.DataFrame:
-        """Return the slices that the metric is worst in."""
-        return self.table.sort_values("metric", ascending=self.metric in HIGHER_IS_BETTER).head(count)
+        """Return the slices that the metric is worst in, the metric as it is taken to be when all are looked at together."""
+        return self.table.sort_values("shrunk", ascending=self.metric in HIGHER_IS_BETTER).head(count)
 
     def figure(self, by: str) -> Plot:
         """Draw the slices of one column with their intervals; the line is all rows."""
@@ -109,7 +112,15 @@ def slice_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: int
     task, rows = result.bundle.task, result.rows
     scored = by.assign(_y=rows.y, _answer=result.answers["full"], _block=rows.blocks)
     columns: dict[str, Any] = {"y": "_y", "p": "_answer", "block": "_block", "metric": task.metrics[task.ranking]}
-    table = sliced(scored, [str(name) for name in by], **columns, draws=draws, seed=seed, least=least_rows)
+    table = sliced(
+        scored,
+        [str(name) for name in by],
+        **columns,
+        draws=draws,
+        seed=seed,
+        least=least_rows,
+        stretch=rows.problem.stretch,
+    )
     return SliceTable(table, task.ranking, result.estimates["full"][task.ranking].value)
 
 

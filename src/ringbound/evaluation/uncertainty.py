@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from ringbound.errors import ModelError
@@ -28,6 +27,9 @@ from ringbound.problem.metrics import (
 )
 
 LEVEL = 0.95
+POWER = 0.8
+LEAST_IN_TAIL = 5
+"""Resampled sets beyond an interval's end, fewer of which do not say where it is."""
 Judgement = Literal["better", "worse", "inconclusive"]
 
 
@@ -45,12 +47,31 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of two models on the same rows: `change` is after minus before, with its interval."""
+    """A metric of two models on the same rows: `change` is after minus before, with its interval and standard error."""
 
     before: float
     after: float
     change: Estimate
     judgement: Judgement
+    error: float
+    units: int
+    level: float
+
+    @property
+    def detectable(self) -> float:
+        """The smallest change that four of five such comparisons would find; of two equal models, of this period's size."""
+        return detectable(self.error, self.units, self.level)
+
+
+def detectable(error: float, units: int, level: float = LEVEL) -> float:
+    """Return the minimum detectable effect: what a two-sided test of `level` finds with 80% power.
+
+    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, ch. 2; with Student's t.
+
+    >>> round(detectable(1.0, 1000), 1)
+    2.8
+    """
+    return float(error * (stats.t.ppf((1 + level) / 2, units - 1) + stats.t.ppf(POWER, units - 1)))
 
 
 def draw_weights(blocks: int, draws: int, seed: int) -> np.ndarray:
@@ -82,20 +103,29 @@ class Resampled:
         mean = counts @ influence / n
         return np.sqrt(np.maximum(counts @ influence**2 / n - mean**2, 0) / (n - 1))
 
+    @property
+    def error(self) -> float:
+        """The standard error on the sample."""
+        return float(self.errors(np.ones((1, len(self.left_out))))[0])
+
     def interval(self, *, mean: bool, level: float = LEVEL) -> tuple[float, float]:
         """Return the interval: of a mean bootstrap-t, whose two sides differ as skewed losses ask for, else percentile.
 
         Bootstrap-t needs a standard error for each set (Efron and Tibshirani, section 12.5). For ranks that is known to
         first order alone, and a set of one unit over and over has none: there it is the percentile interval, expanded as
-        Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2).
+        Student's t asks for (Hesterberg, The American Statistician 69, 2015, section 5.2). Where too few sets lie beyond
+        its ends to say where these are, it is Student's.
         """
         n, tail = len(self.left_out), (1 - level) / 2
-        errors, error = self.errors(self.counts), float(self.errors(np.ones((1, n)))[0])
-        if mean and (errors > 1e-6 * error).all():
+        errors, error = self.errors(self.counts), self.error
+        if mean and tail * len(errors) >= LEAST_IN_TAIL and (errors > 1e-6 * error).all():
             t = (self.drawn - self.value) / errors
             upper, lower = np.nanquantile(t, [1 - tail, tail], method="weibull")
             return float(self.value - upper * error), float(self.value - lower * error)
-        tail = stats.norm.cdf(stats.t.ppf(tail, n - 1) * np.sqrt(n / (n - 1)))
+        reach = float(stats.t.ppf(1 - tail, n - 1))
+        tail = stats.norm.cdf(-reach * np.sqrt(n / (n - 1)))
+        if tail * len(errors) < LEAST_IN_TAIL:
+            return self.value - reach * error, self.value + reach * error
         low, high = np.nanquantile(self.drawn, [tail, 1 - tail], method="weibull")
         return float(low), float(high)
 
@@ -215,90 +245,32 @@ def paired(
     *,
     draws: int,
     seed: int,
+    level: float = LEVEL,
 ) -> dict[str, Difference]:
-    """Return how each metric differs between two models on the same rows, with its 95% interval."""
+    """Return how each metric differs between two models on the same rows, with the interval of a level."""
     with ThreadPoolExecutor(2) as pool:  # NumPy lets other threads run meanwhile
         first, second = pool.map(lambda p: resample(y, p, blocks, metrics, draws=draws, seed=seed), (before, after))
     differences = {}
     for name in metrics:
-        difference = second[name] - first[name]
-        change = Estimate(difference.value, *difference.interval(mean=metrics[name] in MEANS))
-        differences[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
+        one = second[name] - first[name]
+        change = Estimate(one.value, *one.interval(mean=metrics[name] in MEANS, level=level))
+        differences[name] = Difference(
+            first[name].value, second[name].value, change, _judge(name, change), one.error, len(one.left_out), level
+        )
     return differences
+
+
+def mean_of(values: np.ndarray, blocks: np.ndarray, *, draws: int, seed: int, stretch: int = 1) -> Resampled:
+    """Return the mean of values (n,), as it is over the draw of stretches of blocks."""
+    names, place = np.unique(blocks, return_inverse=True)
+    unit = stretches(len(names), stretch)[place]
+    counts = draw_weights(int(unit.max()) + 1, draws, seed).astype(np.float64)
+    total, size = np.bincount(unit, values), np.bincount(unit)
+    left_out = (total.sum() - total) / (size.sum() - size)
+    return Resampled(float(total.sum() / size.sum()), (counts @ total) / (counts @ size), left_out, counts)
 
 
 def _judge(metric: str, change: Estimate) -> Judgement:
     if change.low <= 0 <= change.high or np.isnan(change.value):
         return "inconclusive"
     return "better" if (change.value > 0) == (metric in HIGHER_IS_BETTER) else "worse"
-
-
-def slices(
-    rows: pd.DataFrame,
-    by: Sequence[str],
-    *,
-    y: str,
-    p: str,
-    block: str,
-    metric: Metric,
-    draws: int,
-    seed: int,
-    least: int,
-    stretch: int = 1,
-) -> pd.DataFrame:
-    """Return one row a value of each column in `by` with at least `least` rows: count, rates and the metric's interval."""
-    slices = []
-    for column, value, part in _parts(rows, by, block, least):
-        truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
-        days = part[block].to_numpy()
-        e = bootstrap(truth, answer, days, {"m": metric}, draws=draws, seed=seed, stretch=stretch)["m"]
-        slices.append((column, value, len(part), truth.mean(), answer.mean(), e.value, e.low, e.high))
-    return pd.DataFrame(slices, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
-
-
-def paired_slices(
-    rows: pd.DataFrame,
-    by: Sequence[str],
-    *,
-    before: str,
-    after: str,
-    block: str,
-    draws: int,
-    seed: int,
-    least: int,
-) -> pd.DataFrame:
-    """Return how the mean loss changes in each slice: rows, before, after, change, low, high, judgement.
-
-    `before` and `after` are columns with each row's loss. With many slices some would seem to change by chance alone:
-    a slice is judged better or worse only where Holm's procedure over all of them rejects no change at 5%, from
-    the bootstrap's standard error and Student's t. Holm, Scandinavian Journal of Statistics 6 (1979).
-    """
-    slices = []
-    for column, value, part in _parts(rows, by, block, least):
-        days, place = np.unique(part[block].to_numpy(), return_inverse=True)
-        first, second = part[before].to_numpy("float64"), part[after].to_numpy("float64")
-        counts = draw_weights(len(days), draws, seed)
-        total, size = np.bincount(place, second - first), np.bincount(place)
-        left_out = (total.sum() - total) / (size.sum() - size)
-        mean = Resampled(float(total.sum() / size.sum()), (counts @ total) / (counts @ size), left_out, counts)
-        error = float(mean.drawn.std())
-        p = 2 * stats.t.sf(abs(mean.value) / error, len(days) - 1) if error > 0 else 1.0
-        slices.append((column, value, len(part), first.mean(), second.mean(), mean.value, *mean.interval(mean=True), p))
-    names = ["slice", "value", "rows", "before", "after", "change", "low", "high", "p"]
-    table = pd.DataFrame(slices, columns=names)
-    order = np.argsort(table["p"].to_numpy(), kind="stable")
-    passed = np.logical_and.accumulate(table["p"].to_numpy()[order] <= (1 - LEVEL) / np.arange(len(table), 0, -1))
-    sure = np.zeros(len(table), bool)
-    sure[order] = passed
-    judgement = np.where(~sure, "inconclusive", np.where(table["change"] < 0, "better", "worse"))
-    return table.assign(judgement=judgement)
-
-
-def _parts(rows: pd.DataFrame, by: Sequence[str], block: str, least: int) -> list[tuple[str, str, pd.DataFrame]]:
-    """Return the slices that are worth judging: `least` rows or more, from at least two blocks."""
-    return [
-        (column, str(value), part)
-        for column in by
-        for value, part in rows.groupby(column, sort=True, observed=True)
-        if len(part) >= least and part[block].nunique() > 1
-    ]

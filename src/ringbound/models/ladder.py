@@ -72,12 +72,16 @@ class Fitted:
 
 @dataclass(frozen=True)
 class LadderTrial(Shown):
-    """Every rung as it did on the judged months, best first, and which of them are kept."""
+    """Every rung as it did on the judged months, best first, and which of them are kept.
+
+    `plain` are the answers of the full model, without calibration, and of the baseline for all judged rows, (n,) each.
+    """
 
     full: SearchResult
     reduced: SearchResult
     y: np.ndarray
     rungs: dict[str, RungTrial]
+    plain: dict[str, np.ndarray]
 
     @property
     def kept(self) -> list[str]:
@@ -163,13 +167,17 @@ def try_ladder(full: SearchResult, reduced: SearchResult) -> LadderTrial:
     means = [np.full(len(fold.later), validation.y[fold.past].mean()) for fold in validation.folds]
     answers = {"prior": _prior_out_of_fold(full), "default": np.concatenate(means)}
     rungs = {}
-    for name, result in (("full", full), ("reduced", reduced)):
-        trial = _calibrated(result.out_of_fold(), y, folds, later, problem.task)
+    plain = {"full": full.out_of_fold(), "baseline": answers["prior"]}
+    for name, out_of_fold in (("full", plain["full"]), ("reduced", reduced.out_of_fold())):
+        trial = _calibrated(out_of_fold, y, folds, later, problem.task)
         loss = float(problem.task.losses(y[later], trial.answers).mean())
         rungs[name] = RungTrial(loss, trial.answers, trial.calibration)
     for name, answer in answers.items():
         rungs[name] = RungTrial(float(problem.task.losses(y[later], answer[later]).mean()), answer[later])
-    return LadderTrial(full, reduced, y[later], ordered(rungs))
+    kept = ordered(rungs)
+    if kept["prior"].left_out:
+        plain["baseline"] = answers["default"]
+    return LadderTrial(full, reduced, y[later], kept, plain)
 
 
 def ordered(rungs: Mapping[str, RungTrial]) -> dict[str, RungTrial]:

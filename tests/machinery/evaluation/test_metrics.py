@@ -5,7 +5,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringbound.evaluation import uncertainty
+from ringbound.evaluation import by_slice, uncertainty
 from ringbound.problem import metrics
 
 
@@ -127,9 +127,7 @@ def test_same_seed_same_interval():
 def test_small_slices_are_left_out():
     y, p, _ = sample(100)
     rows = pd.DataFrame({"y": y, "p": p, "day": np.arange(100) // 5, "name": ["big"] * 90 + ["small"] * 10})
-    found = uncertainty.slices(
-        rows, ["name"], y="y", p="p", block="day", metric=metrics.auc, draws=20, seed=1, least=30
-    )
+    found = by_slice.slices(rows, ["name"], y="y", p="p", block="day", metric=metrics.auc, draws=20, seed=1, least=30)
     assert found["value"].tolist() == ["big"]
     assert found["rows"].tolist() == [90]
 
