@@ -185,7 +185,8 @@ PARAMS = """\
 ingest: {through: "2020-07-01T00:00:00Z"}
 features: {valid_months: 2}
 tune: {seed: 1, kind: KIND}
-gates: {latency_ratio: 5.0, proven_rows: 50, replayed_days: 1, draws: 50, seed: 7, least_rows: 20}
+gates: {latency_ratio: 5.0, proven_rows: 50, replayed_days: 1, draws: 50, seed: 7, least_rows: 20, alpha: 0.05,
+        slice_margin: 50.0}
 """
 
 

@@ -33,10 +33,10 @@ COLUMNS = ("id", "block", "period", "truth")
 class EvaluationFacts(Record):
     """Whose answers these are: the model, the period they are of, its rungs, by what they may be sliced and are guarded.
 
-    `learnt_until` and `period` are months, like 2013-07, which sort by time.
+    `learnt_until` and `period` are months, like 2013-07, which sort by time; `stretch` blocks in a row are alike.
     """
 
-    format: ClassVar[int] = 3
+    format: ClassVar[int] = 4
     made_by: ClassVar[str] = "dvc repro evaluate"
 
     version: str
@@ -47,6 +47,7 @@ class EvaluationFacts(Record):
     rungs: list[str]
     slices: list[str]
     guarded: list[str]
+    stretch: int
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def write_evaluation(
         rungs=list(answers),
         slices=[str(name) for name in slices],
         guarded=list(rows.problem.guarded),
+        stretch=rows.problem.stretch,
     ).write(folder / FACTS)
 
 

@@ -92,6 +92,16 @@ def paired_slices(
     return table.assign(judgement=judgement)
 
 
+def too_few(rows: pd.DataFrame, by: Sequence[str], least: int) -> list[str]:
+    """Return the slices that are not judged, with their rows: those with fewer than `least`, or from one block alone."""
+    return [
+        f"{column} {value} ({len(part):,} rows)"
+        for column in by
+        for value, part in rows.groupby(column, sort=True, observed=True)
+        if len(part) < least or part["block"].nunique() < 2
+    ]
+
+
 def _parts(rows: pd.DataFrame, by: Sequence[str], block: str, least: int) -> list[tuple[str, str, pd.DataFrame]]:
     """Return the slices that are worth judging: `least` rows or more, from at least two blocks."""
     return [

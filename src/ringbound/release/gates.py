@@ -10,17 +10,23 @@ from typing import Any, ClassVar, Literal
 import pandas as pd
 
 from ringbound.errors import ModelError
-from ringbound.evaluation.comparison import Comparison
+from ringbound.evaluation.uncertainty import Estimate, detectable, mean_of
 from ringbound.problem.task import Task
+from ringbound.release.looks import spent
 from ringbound.workspace.records import Record
 
 Outcome = Literal["passed", "failed", "open"]
 Decision = Literal["promote", "keep", "inconclusive"]
+NUMBERS = ("alpha", "calibration_error", "latency_ratio", "slice_margin")
 
 
 @dataclass(frozen=True)
 class Gates:
-    """The bounds, as params.yaml has them; `calibration_error` is left out where answers are no probabilities."""
+    """The bounds, as params.yaml has them; `calibration_error` is left out where answers are no probabilities.
+
+    `alpha` is the chance that any of all challengers held against the same months passes for better and is not.
+    `slice_margin` is the rise of the mean loss in a guarded slice that would matter, in the unit of the loss.
+    """
 
     latency_ratio: float
     proven_rows: int
@@ -28,6 +34,8 @@ class Gates:
     draws: int
     seed: int
     least_rows: int
+    alpha: float
+    slice_margin: float
     calibration_error: float | None = None
 
     @classmethod
@@ -38,7 +46,7 @@ class Gates:
         if given.keys() | {"calibration_error"} != set(names):
             raise ModelError(f"params.yaml, section gates: expected {sorted(names)}; got {sorted(given)}; correct it")
         for name, value in given.items():
-            wanted = (int, float) if name in ("calibration_error", "latency_ratio") else (int,)
+            wanted = (int, float) if name in NUMBERS else (int,)
             if not isinstance(value, wanted) or isinstance(value, bool):
                 kind = "number" if float in wanted else "whole number"
                 raise ModelError(f"params.yaml, section gates: expected {name} as a {kind}; got {value!r}")
@@ -47,6 +55,8 @@ class Gates:
                 raise ModelError(
                     f"params.yaml, section gates: expected {name} above 0 and up to a million; got {value!r}"
                 )
+        if given["alpha"] >= 1:
+            raise ModelError(f"params.yaml, section gates: expected alpha below 1; got {given['alpha']!r}")
         return cls(**given)
 
 
@@ -77,48 +87,69 @@ class Verdict(Record):
         return next((result for result in self.results if result.gate == gate), None)
 
 
-def better_gate(comparison: Comparison, task: Task) -> GateResult:
-    """Better beyond noise in the proper loss of the task."""
-    loss = comparison.metrics[task.loss]
-    outcomes: dict[str, Outcome] = {"better": "passed", "worse": "failed", "inconclusive": "open"}
-    change = loss.change
+def better_gate(rows: pd.DataFrame, task: Task, *, look: int, alpha: float, draws: int, seed: int) -> GateResult:
+    """Better beyond noise in the proper loss of the task, on rows with `truth`, `before`, `after` and `block`.
+
+    The `look`-th at these months must be as sure as what is left of `alpha` asks for; worse is what is worse at 5%.
+    """
+    y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
+    change = mean_of(task.losses(y, second) - task.losses(y, first), rows["block"].to_numpy(), draws=draws, seed=seed)
+    level = 1 - 2 * spent(alpha, look)
+    low, high = change.interval(mean=True, level=level)
+    usual = change.interval(mean=True)
+    outcome: Outcome = "passed" if high < 0 else "failed" if usual[0] > 0 else "open"
+    found = detectable(change.error, len(change.left_out), level)
+    which = "first look" if look == 1 else f"look {look}"
     return GateResult(
         "better",
-        outcomes[loss.judgement],
-        f"{task.loss} {loss.before:.4f} → {loss.after:.4f}, {change.value:+.4f} "
-        f"(95% interval {change.low:+.4f} to {change.high:+.4f}) on {len(comparison.rows):,} rows: {loss.judgement}",
+        outcome,
+        f"{task.loss} {task.losses(y, first).mean():.4f} → {task.losses(y, second).mean():.4f}, {change.value:+.4f} "
+        f"({level:.1%} interval {low:+.4f} to {high:+.4f}; {which} at these months) on {len(rows):,} rows; "
+        f"a fall of {found:.4f} would be found four times in five",
     )
 
 
-def slices_gate(guarded: pd.DataFrame, names: Sequence[str]) -> GateResult:
-    """No guarded slice worse beyond noise; `guarded` are these slices as compared, a row each."""
-    worse = guarded[guarded["judgement"] == "worse"]
-    says = ", ".join(f"{row.slice} {row.value} {row.change:+.4f} on {row.rows:,} rows" for row in worse.itertuples())
-    judged = f"none of {len(guarded)} slices by {', '.join(names)} is worse beyond noise"
-    return GateResult("slices", "failed" if len(worse) else "passed", f"worse: {says}" if len(worse) else judged)
+def slices_gate(guarded: pd.DataFrame, names: Sequence[str], margin: float, few: Sequence[str]) -> GateResult:
+    """No guarded slice worse: none beyond noise, and each shown to be so by less than `margin`, if it is large enough.
 
-
-def calibration_gate(comparison: Comparison, bound: float | None) -> GateResult | None:
-    """Stated and observed frequency apart by at most `bound` on average; open where no bound is set.
-
-    None where the task has no such metric, and `ModelError` where a bound is set for it.
+    `guarded` are these slices as compared, a row each; `few` those with too few rows to be compared. A slice is too small to
+    guard where no change at all would be shown to be within the margin less than four times in five: it is named.
     """
-    error = comparison.metrics.get("calibration_error")
-    if error is not None and bound is None:
-        says = (
-            f"calibration error {error.after:.4f}; params.yaml, section gates, has no calibration_error to hold it to"
+    called = lambda table: ", ".join(f"{row.slice} {row.value}" for row in table.itertuples())  # noqa: E731
+    worse = guarded[guarded["judgement"] == "worse"]
+    within = guarded["high"] <= margin
+    rest = guarded[~within & (guarded["judgement"] != "worse")]
+    small, unsure = rest[rest["detectable"] > margin], rest[rest["detectable"] <= margin]
+    unguarded = [*few, *(part for part in [called(small)] if part)]
+    also = f"; too small to guard: {', '.join(unguarded)}" if unguarded else ""
+    if len(worse):
+        says = ", ".join(
+            f"{row.slice} {row.value} {row.change:+.4f} on {row.rows:,} rows" for row in worse.itertuples()
         )
-        return GateResult("calibration", "open", says)
-    if bound is None:
-        return None
+        return GateResult("slices", "failed", f"worse: {says}{also}")
+    if len(unsure):
+        return GateResult("slices", "open", f"may be worse by more than {margin:g}: {called(unsure)}{also}")
+    judged = f"none of {len(guarded)} slices by {', '.join(names)} is worse beyond noise"
+    shown = f", {int(within.sum())} of them by less than {margin:g}"
+    return GateResult("slices", "passed", f"{judged}{shown}{also}")
+
+
+def calibration_gate(error: Estimate | None, bound: float | None) -> GateResult | None:
+    """Stated and observed frequency not shown to be farther apart than `bound`; open where no bound is set.
+
+    `error` is None where the task has no such metric: then there is no gate, and `ModelError` where a bound is set for it.
+    """
     if error is None:
+        if bound is None:
+            return None
         raise ModelError(
             "params.yaml, section gates: calibration_error: expected answers that are probabilities; remove it"
         )
-    ok = error.after <= bound
-    return GateResult(
-        "calibration", "passed" if ok else "failed", f"calibration error {error.after:.4f}, bound {bound:g}"
-    )
+    says = f"calibration error {error.value:.4f} (95% interval {error.low:.4f} to {error.high:.4f})"
+    if bound is None:
+        says += "; params.yaml, section gates, has no calibration_error to hold it to"
+        return GateResult("calibration", "open", says)
+    return GateResult("calibration", "failed" if error.low > bound else "passed", f"{says}, bound {bound:g}")
 
 
 def latency_gate(ratio: float, bound: float) -> GateResult:

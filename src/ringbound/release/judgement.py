@@ -13,16 +13,20 @@ import pandas as pd
 from ringbound import workspace
 from ringbound.errors import ModelError
 from ringbound.evaluation.answers import Evaluation, read_evaluation
+from ringbound.evaluation.by_slice import too_few
 from ringbound.evaluation.comparison import Comparison, changed_slices, compare
 from ringbound.evaluation.latency import of_matrix, one_row_us
+from ringbound.evaluation.uncertainty import Estimate, bootstrap
 from ringbound.features.definition import AT
 from ringbound.models.bundle import load_rung, read_facts
 from ringbound.models.rung import Rung
+from ringbound.problem.metrics import calibration_error
 from ringbound.proofs.history import History
 from ringbound.proofs.leakage import prove as prove_rows
 from ringbound.proofs.replay import replay
 from ringbound.release import gates as gate
 from ringbound.release.gates import GateResult, Gates, Verdict
+from ringbound.release.looks import Look, note_look
 from ringbound.store import Store
 from ringbound.workspace import layout
 from ringbound.workspace.revision import Revision
@@ -96,9 +100,11 @@ def judge(
     *,
     environment: str,
     proofs: Sequence[GateResult],
+    look: int = 1,
 ) -> Judgement:
     """Hold a challenger to the gates, against the champion or, without one, against its own prior.
 
+    `look` says the how many-th this is at these months: see `ringbound.release.looks`.
     `proofs` are the gates on leakage and skew, which need the data and are run apart.
     """
     after = challenger.evaluation
@@ -114,10 +120,12 @@ def judge(
         },
         min(len(first.sample), len(challenger.sample)),
     )
+    drawn = {"draws": gates.draws, "seed": gates.seed}
+    few = too_few(comparison.rows, after.facts.guarded, gates.least_rows)
     asked = [
-        gate.better_gate(comparison, after.task),
-        gate.slices_gate(guarded, after.facts.guarded),
-        gate.calibration_gate(comparison, gates.calibration_error),
+        gate.better_gate(comparison.rows, after.task, look=look, alpha=gates.alpha, **drawn),
+        gate.slices_gate(guarded, after.facts.guarded, gates.slice_margin, few),
+        gate.calibration_gate(_calibration_error(comparison.rows, after, **drawn), gates.calibration_error),
         gate.latency_gate(times["after"] / times["before"] if champion else 1.0, gates.latency_ratio),
         _unseen(comparison, [before, after]),
         _coverage(comparison, len(after.rows)),
@@ -126,6 +134,13 @@ def judge(
     results = [result for result in asked if result is not None]
     verdict = Verdict(gate.decide(results), environment, challenger.version, before.facts.version, results)
     return Judgement(verdict, comparison, (times["before"], times["after"]))
+
+
+def _calibration_error(rows: pd.DataFrame, after: Evaluation, *, draws: int, seed: int) -> Estimate | None:
+    metrics = {name: metric for name, metric in after.task.metrics.items() if metric is calibration_error}
+    y, p, blocks = rows["truth"].to_numpy("float64"), rows["after"].to_numpy("float64"), rows["block"].to_numpy()
+    found = bootstrap(y, p, blocks, metrics, draws=draws, seed=seed, stretch=after.facts.stretch)
+    return next(iter(found.values()), None)
 
 
 def _unseen(comparison: Comparison, evaluations: Sequence[Evaluation]) -> GateResult:
@@ -162,10 +177,22 @@ def prove(gates: Gates, history: History) -> list[GateResult]:
     ]
 
 
+def look_at(champion: Contender | None, challenger: Contender) -> Look:
+    """Return the look that judging a challenger is: at all the months that it has answered."""
+    after = challenger.evaluation
+    before = champion.version if champion else after.as_full(after.lowest).facts.version
+    return Look(challenger.version, before, *after.facts.period)
+
+
 def judge_workspace(root: Path, champion: str | None, history: History, *, environment: str) -> Judgement:
-    """Judge the workspace's model against the one of the commit `champion`, or against its own baseline."""
+    """Judge the workspace's model against the one of the commit `champion`, or against its own baseline.
+
+    The look is noted in the ledger before anything is said.
+    """
     gates = Gates.from_section(workspace.load_yaml(root / "params.yaml").get("gates"))
     with tempfile.TemporaryDirectory() as folder:
         held = contender(Revision(root, champion), Path(folder)) if champion else None
         challenger = contender(Revision(root), Path(folder))
-        return judge(held, challenger, gates, environment=environment, proofs=prove(gates, history))
+        proofs = prove(gates, history)
+        look = note_look(root / layout.LOOKS, look_at(held, challenger))
+        return judge(held, challenger, gates, environment=environment, proofs=proofs, look=look)

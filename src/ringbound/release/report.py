@@ -13,7 +13,8 @@ from ringbound.evaluation.comparison import flips
 from ringbound.models.bundle import ModelFacts
 from ringbound.release import changes
 from ringbound.release.gates import GateResult, Gates, Verdict
-from ringbound.release.judgement import Contender, Judgement, contender, judge
+from ringbound.release.judgement import Contender, Judgement, contender, judge, look_at
+from ringbound.release.looks import number_of, read_looks
 from ringbound.release.markdown import table
 from ringbound.workspace import layout
 from ringbound.workspace.revision import Revision
@@ -29,7 +30,8 @@ def report(base: Revision, head: Revision, *, environment: str) -> str:
         try:
             before, after = contender(base, Path(folder) / "base"), contender(head, Path(folder) / "head")
             gates = Gates.from_section(head.yaml("params.yaml").get("gates"))
-            judged = judge(before, after, gates, environment=environment, proofs=_proofs(head))
+            look = number_of(look_at(before, after), read_looks(head.text(layout.LOOKS), layout.LOOKS))
+            judged = judge(before, after, gates, environment=environment, proofs=_proofs(head), look=look)
             parts = [*_verdict(judged, base, head)]
             if before.version != after.version:
                 parts += _models(before, after, judged, gates.least_rows)

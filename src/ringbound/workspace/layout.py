@@ -22,6 +22,7 @@ SLICES = "data/reports/slices.csv"
 BIAS = "data/reports/bias.csv"
 CARD = "data/reports/model_card.md"
 VERDICT = "data/reports/verdict.json"
+LOOKS = "data/reports/looks.csv"
 
 # Live state, in data/ops: what a running system keeps. Never tracked, never an input of a stage's result.
 STORE = "data/ops/store.db"
