@@ -106,7 +106,7 @@ def prove(
         )
     asked = min(rows, len(history.requests)) or len(history.requests)
     typer.echo(
-        f"{done.values:,} values of {asked:,} rows could all have been known when they were asked, "
+        f"{done.values:,} values of {asked:,} rows keep to the declared times of being known, "
         "by the `available_at` of each event"
     )
 

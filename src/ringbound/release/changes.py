@@ -62,14 +62,17 @@ def _rows_and_schemas(revision: Revision, path: str) -> dict[str, tuple[int, dic
 
 
 def _drift(base: Revision, head: Revision) -> list[str]:
-    """Return what whylogs' profiles say has drifted in `head` and had not in `base`."""
+    """Return what has drifted in `head` and had not in `base`."""
     old, new = (read_drift(revision.text(layout.DRIFT) or "", revision.name) for revision in (base, head))
-    known = {(shift.period, shift.column) for shift in old if shift.drifted}
-    fresh = [shift for shift in new if shift.drifted and (shift.period, shift.column) not in known]
+    known = {(shift.period, shift.against, shift.column) for shift in old if shift.drifted}
+    fresh = [shift for shift in new if shift.drifted and (shift.period, shift.against, shift.column) not in known]
     if not fresh:
         return ["Drift between periods: none that was not there before."]
-    rows = [[shift.period, shift.column, f"{shift.psi:.3f}", f"{shift.bound:.3f}"] for shift in fresh]
-    return ["Drift between periods that was not there before:", table(["period", "column", "PSI", "bound"], rows)]
+    rows = [
+        [s.period, s.against, s.column, f"{s.psi:.3f}", f"{s.bound:.3f}", s.gone or "—", s.new or "—"] for s in fresh
+    ]
+    names = ["period", "against", "column", "PSI", "bound", "gone", "new"]
+    return ["Drift between periods that was not there before:", table(names, rows)]
 
 
 def features(base: Revision, head: Revision) -> list[str]:
