@@ -74,10 +74,11 @@ def summary() -> None:
         raise ModelError(f'expected metrics of model {model.version}; got those of {metrics.version}; run "dvc repro"')
     learnt = model.learnt
     title = f"model {model.version}: {learnt.candidate}, on {metrics.rows:,} rows it has not seen"
-    table = Table("metric", "model (95% interval)", "baseline (95% interval)", title=title, title_justify="left")
+    table = Table("metric", "model", "baseline", title=title, title_justify="left")
     for metric, value in metrics.model.items():
         table.add_row(metric, str(value), str(metrics.baseline[metric]))
     Console(highlight=False).print(table)
+    typer.echo(f"in brackets {metrics.covers}; other months may be further off")
     reports = sorted(path.relative_to(root).as_posix() for path in (root / layout.REPORTS).glob("*.html"))
     typer.echo(f"learnt from {learnt.rows:,} rows, {learnt.first} to {learnt.last}")
     typer.echo(f"model card: {layout.CARD}")

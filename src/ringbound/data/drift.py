@@ -93,7 +93,7 @@ def drift_table(
     alarm nothing. Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005, ch. 3.
 
     A category that was there on many days and is there on none counts as drift however rare it is: a small one that is
-    lost moves no index. So does one that is new.
+    lost moves no index. So does one that is new. One that stays away is named once.
 
     >>> random = np.random.default_rng(1)
     >>> sizes = {"1": random.normal(0, 1, 3000), "2": random.normal(0, 1, 3000), "3": random.normal(1, 1, 3000)}
@@ -111,6 +111,7 @@ def drift_table(
     for column in columns:
         values = _values(rows[column])
         history: list[float] = []
+        absent: set[int] = set()  # categories that were named as gone and have not come back
         for k in range(1, len(names)):
             for against, first in ((names[k - 1], k - 1), (ALL, 0)):
                 if against == ALL and k == 1:
@@ -120,7 +121,9 @@ def drift_table(
                 shift = _shift(values[chosen], blocks[chosen], later, draws, seed)
                 usual = 3 * float(np.median(history)) if history and against != ALL else 0.0
                 bound = max(NOTICEABLE, shift.chance, usual)
-                gone, new = (_named(rows[column], codes) for codes in (shift.gone, shift.new))
+                absent -= set(np.unique(values[part == k]).tolist())
+                gone, new = (_named(rows[column], sorted(set(codes) - absent)) for codes in (shift.gone, shift.new))
+                absent |= set(shift.gone)
                 nothing = later.all() or not later.any()  # on one side
                 drifted = bool(shift.psi > bound or gone or new or nothing)
                 shifts.append(Shift(names[k], against, column, shift.psi, bound, drifted, gone, new))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, special, stats
 
 from ringbound.display.tables import Shown
 from ringbound.errors import ModelError
@@ -90,19 +90,12 @@ def _jackknife(measure: Callable[[np.ndarray], float], unit: np.ndarray) -> Esti
 
 
 def _line(odds: np.ndarray, y: np.ndarray) -> float:
-    """Return the slope of the largest likelihood, with a free intercept, by Newton's method."""
-    X = np.column_stack([np.ones(len(odds)), odds])
-    found = np.array([0.0, 1.0])
-    for _ in range(12):
-        p = 1 / (1 + np.exp(-X @ found))
-        found = found + np.linalg.solve((X * (p * (1 - p))[:, None]).T @ X, X.T @ (y - p))
-    return float(found[1])
+    """Return the slope of the largest likelihood, with a free intercept."""
+    from sklearn.linear_model import LogisticRegression
+
+    return float(LogisticRegression(C=np.inf, tol=1e-8).fit(odds[:, None], y).coef_[0, 0])
 
 
 def _shift(odds: np.ndarray, y: np.ndarray) -> float:
-    """Return the intercept of the largest likelihood at slope 1."""
-    shift = 0.0
-    for _ in range(12):
-        p = 1 / (1 + np.exp(-(odds + shift)))
-        shift += float((y - p).sum() / (p * (1 - p)).sum())
-    return shift
+    """Return the intercept of the largest likelihood at slope 1: at it, as many yeses are stated as came."""
+    return float(optimize.brentq(lambda shift: special.expit(odds + shift).sum() - y.sum(), -50, 50))

@@ -80,8 +80,8 @@ def decision_table(
     table = pd.DataFrame(
         {
             name: {
-                f"called {task.yes}": called.mean(),
-                f"{task.yes} missed": ((y == 1) & ~called).sum() / y.sum(),
+                f"called {task.yes}": f"{called.mean():.1%}",
+                f"{task.yes} missed": f"{((y == 1) & ~called).sum() / y.sum():.1%}",
                 f"cost per 100 {rows.problem.rows}": shown(costs[name]),
                 "the model saves": shown(saved[name]) if name in saved else "",
             }

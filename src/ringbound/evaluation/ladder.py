@@ -66,7 +66,9 @@ class LadderResult(Shown):
 
     def metrics(self) -> Metrics:
         """Return the full model and the baseline as a record."""
-        return Metrics(self.bundle.version, self.estimates["full"], self.estimates[self.baseline], len(self.rows))
+        return Metrics(
+            self.bundle.version, self.estimates["full"], self.estimates[self.baseline], len(self.rows), self.covers
+        )
 
     def record(self) -> Ladder:
         """Return every rung as a record."""

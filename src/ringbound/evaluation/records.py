@@ -12,15 +12,19 @@ Estimates = dict[str, Estimate]
 
 @dataclass(frozen=True)
 class Metrics(Record):
-    """The full model, by its version, and the baseline on the test months, for `dvc metrics` too."""
+    """The full model, by its version, and the baseline on the test months, for `dvc metrics` too.
 
-    format: ClassVar[int] = 2
+    `covers` says what the intervals cover.
+    """
+
+    format: ClassVar[int] = 3
     made_by: ClassVar[str] = "dvc repro evaluate"
 
     version: str
     model: Estimates
     baseline: Estimates
     rows: int
+    covers: str
 
 
 @dataclass(frozen=True)

@@ -224,12 +224,12 @@ def _estimate(metric: Metric, one: Resampled) -> Estimate:
 def _gap(one: Resampled) -> Estimate:
     """Return a gap without what noise adds to it, and its interval.
 
-    A resampled set has the noise of the sample and its own, so its squared gap is larger than the sample's by as much as
-    the sample's is than the truth's: Efron and Tibshirani, ch. 10; the interval is the basic one, of the square.
+    Noise makes a squared gap too large by its variance, which the jackknife takes off (Efron and Tibshirani, ch. 10). A
+    resampled set has the noise of the sample and its own, so the interval is the basic one, of the square.
     """
     square, drawn = one.value**2, one.drawn**2
     units = len(one.left_out)
-    noise = (float(drawn.mean()) - square) * units / (units - 1)
+    noise = (units - 1) * (float((one.left_out**2).mean()) - square)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], method="weibull")
     value, low, high = (float(np.sqrt(max(x, 0.0))) for x in (square - noise, 2 * square - high, 2 * square - low))

@@ -1,18 +1,24 @@
 """What an evaluation says of a model: without a field, by group, and against what is split by time."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ringbound.errors import ModelError, ProblemError
+from ringbound.errors import ModelError, ProblemError, RecordError
 from ringbound.evaluation.ablation import evaluate_without
 from ringbound.evaluation.answers import read_evaluation, write_evaluation
+from ringbound.evaluation.calibration import calibration_check
+from ringbound.evaluation.decisions import decision_table
 from ringbound.evaluation.ladder import evaluate_ladder
+from ringbound.evaluation.months import MonthTable, judged_months
 from ringbound.evaluation.slices import BiasTable, bias_table, slices_of
+from ringbound.evaluation.unlabelled import unlabelled_table
 from ringbound.models.calibration import Calibration
 from ringbound.models.rung import Rung
+from ringbound.problem.task import Regression, task_to_json
 from ringbound.testing import examples
 
 CANDIDATES = [examples.LINEAR, examples.TREES]
@@ -55,6 +61,85 @@ def test_a_group_without_a_yes_has_none_to_miss():
     table = bias_table(result, by, least_rows=10).frame.set_index("group")
     assert np.isnan(table.loc["quiet", "gap"])
     assert np.isfinite(table.loc["busy", "gap"])
+
+
+def stating(p: np.ndarray, y: np.ndarray):
+    """The evaluation with these answers and outcomes."""
+    result = examples.evaluation()
+    table = result.rows.table.assign(late=y)
+    return replace(result, rows=replace(result.rows, table=table), answers={**result.answers, "full": p})
+
+
+def test_the_calibration_line_is_that_of_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    y, p = examples.later().y, examples.evaluation().answers["full"]
+    odds = np.log(p / (1 - p))[:, None]
+    line = LogisticRegression(C=np.inf, tol=1e-10).fit(odds, y)
+    found = calibration_check(examples.evaluation())
+    assert found.slope.value == pytest.approx(line.coef_[0, 0], rel=1e-4)
+    assert found.slope.low < found.slope.value < found.slope.high
+    assert found.parts["brier"] == pytest.approx(((p - y) ** 2).mean())
+
+
+def test_answers_that_are_too_sure_or_too_high_are_said_to_be():
+    random = np.random.default_rng(1)
+    p = random.random(len(examples.later()))
+    y = (random.random(len(p)) < p).astype(float)
+    assert "neither" in calibration_check(stating(p, y)).caption
+    sure = p**3 / (p**3 + (1 - p) ** 3)
+    assert "too sure" in calibration_check(stating(sure, y)).caption
+    assert "too high" in calibration_check(stating(np.sqrt(p), y)).caption
+
+
+def test_a_calibration_of_values_is_refused():
+    result = examples.evaluation()
+    facts = result.bundle.facts
+    values = replace(facts, model=replace(facts.model, task=task_to_json(Regression())))
+    bundle = replace(result.bundle, facts=values)
+    with pytest.raises(ModelError, match="expected answers that are probabilities"):
+        calibration_check(replace(result, bundle=bundle))
+
+
+def test_what_decisions_cost_is_counted_and_the_saving_is_of_the_same_rows():
+    result = examples.evaluation()
+    y, called = result.rows.y, result.answers["full"] >= 0.25
+    table = decision_table(result, {"coin": np.full(len(y), 0.2)}, draws=100, seed=1)
+    cost = 100 * (3 * ((y == 1) & ~called).sum() + ((y == 0) & called).sum()) / len(y)
+    assert table.costs["model"].value == pytest.approx(cost)
+    assert table.saved["never"].value == pytest.approx(300 * y.mean() - cost)
+    assert table.saved["coin"] == table.saved["never"], "who never says yes costs what never costs"
+    at = table.benefit.index[20]
+    says = result.answers["full"] >= at
+    benefit = (says & (y == 1)).mean() - (says & (y == 0)).mean() * at / (1 - at)
+    assert table.benefit["model"].iloc[20] == pytest.approx(benefit)
+
+
+def test_months_are_answered_by_models_fitted_before_them():
+    """The judged months' answers are those of their folds, so their loss is the search's."""
+    ladder = examples.ladder()
+    table = judged_months(ladder, draws=50, seed=1).frame
+    best = ladder.full.trials.sort_values("loss").iloc[0]
+    assert table["loss"].mean() == pytest.approx(best["loss"])
+    assert (table["low"] < table["gain"]).all()
+    with pytest.raises(RecordError, match="months judged"):
+        MonthTable.read(Path("nowhere.csv"))
+
+
+def test_rows_without_an_outcome_are_answered_and_counted():
+    table = unlabelled_table(examples.evaluation(), examples.training(), "test").frame
+    split = examples.training().table
+    split = split[split["split"] == "test"]
+    assert table["rows"].tolist() == [split["late"].notna().sum(), split["late"].isna().sum()]
+    assert table["share"].sum() == pytest.approx(1)
+
+
+def test_asked_without_a_field_the_model_answers_what_it_would_then():
+    rows, bundle = examples.later(), examples.bundle()
+    without = evaluate_without(examples.evaluation(), examples.past(), CANDIDATES, field="courier", draws=20, seed=1)
+    plain = Rung(bundle.full.encoder, bundle.full.model)
+    asked = plain.answer(examples.town().features(rows.requests.assign(courier=None), examples.events()))
+    assert without.asked["log_loss"].value == pytest.approx(bundle.task.losses(rows.y, asked).mean())
 
 
 def test_time_is_the_month_and_never_the_block(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringbound.models.candidates import Candidate, fit_linear, fit_trees
+from ringbound.models.candidates import Candidate, fit_linear, fit_trees, follow_trees
 from ringbound.testing.candidates import SIZES, TASKS, check_candidate, sample
 
 TREES = {"learning_rate": 0.1, "iterations": 30, "leaves": 15, "min_leaf": 10, "penalty": 0.1}
@@ -46,6 +46,24 @@ def test_trees_answer_as_scikit_learn_does():
     ).fit(X, y)  # fmt: skip
     later = np.vstack([sample(500, seed=3)[0], [[0.0, np.nan, np.nan]]])
     np.testing.assert_allclose(mine.predict(later), theirs.predict_proba(later)[:, 1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_trees_are_followed_as_they_would_be_fitted(task):
+    X, truth = sample()
+    later, later_truth = sample(1000, seed=3)
+    y, later_y = ((t > 0).astype(float) if task.probabilities else t for t in (truth, later_truth))
+    arguments = {name: value for name, value in TREES.items() if name != "iterations"}
+    losses = follow_trees(X, y, later, later_y, sizes=SIZES, task=task, seed=1, most=12, **arguments)
+    assert len(losses) == 12
+    for steps in (1, 5, 12):
+        model = fit_trees(X, y, sizes=SIZES, task=task, seed=1, iterations=steps, **arguments)
+        assert losses[steps - 1] == pytest.approx(task.losses(later_y, model.predict(later)).mean())
+    eager = follow_trees(
+        X, y, later, later_y, sizes=SIZES, task=task, seed=1, most=500, **arguments | {"learning_rate": 1.0}
+    )
+    assert len(eager) < 100, "it ends some steps after the least loss"
+    assert len(eager) - int(np.argmin(eager)) > 20
 
 
 @settings(deadline=None, max_examples=50)

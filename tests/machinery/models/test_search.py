@@ -138,3 +138,18 @@ def test_no_complete_trial_of_a_class_is_said(tmp_path):
 def test_an_engine_that_is_none_is_refused():
     with pytest.raises(ModelError, match="got 'spark'"), open_workers(judge, workers=1, engine="spark"):
         pass
+
+
+def test_a_trial_whose_loss_is_no_number_has_failed_and_the_search_goes_on(tmp_path):
+    def broken(candidate, arguments, bars):
+        if candidate.name == "trees":
+            return Judged([float("nan")])
+        return judge(candidate, arguments, bars)
+
+    study = run(tmp_path, evaluate=broken, trials=12)
+    states = {(t.params["candidate"], t.state.name) for t in study.trials}
+    assert ("trees", "FAIL") in states
+    assert {state for name, state in states if name == "trees"} == {"FAIL"}
+    assert best(study, CANDIDATES)[0].name == "linear"
+    again = run(tmp_path, evaluate=broken, trials=14)
+    assert [t.params for t in again.trials[:12]] == [t.params for t in study.trials]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,3 +57,43 @@ def test_a_table_that_does_not_fit_the_declaration_is_one_line(tmp_path, parts):
     write(tmp_path, pd.concat([table, table.iloc[:1]]), pd.concat([requests, requests.iloc[:1]]))
     with pytest.raises(ProblemError, match="expected parcel_id to be unique; 1 come again"):
         read_training_table(tmp_path, PROBLEM)
+
+
+def test_features_that_lack_a_field_are_those_of_requests_without_it():
+    rows, town = examples.past(), examples.town()
+    without = town.features(rows.requests.assign(courier=None), examples.events())
+    lacking = with_features(pd.DataFrame(index=rows.table.index), rows.lacking("courier"))
+    expected = with_features(pd.DataFrame(index=rows.table.index), without)
+    pd.testing.assert_frame_equal(lacking, expected[lacking.columns], check_exact=True)
+    changed = [name for name in lacking if not lacking[name].equals(rows.table[name])]
+    assert set(changed) == set(FEATURES.taking("courier"))
+
+
+def test_a_share_of_the_rows_is_learnt_from_without_what_a_question_may_lack():
+    rows = replace(examples.past(), problem=replace(PROBLEM, may_lack={"courier": 0.25}))
+    learnt = rows.to_learn(seed=1)
+    taken = FEATURES.taking("courier")
+    emptied = np.mean([np.isnan(learnt[name]) & ~np.isnan(rows.features[name]) for name in taken], axis=0) > 0
+    known = np.mean([~np.isnan(rows.features[name]) for name in taken], axis=0) > 0
+    assert 0.2 < emptied[known].mean() < 0.3
+    for name in set(FEATURES.numbers) - set(taken):
+        assert np.array_equal(learnt[name], rows.features[name], equal_nan=True)
+    again = rows.to_learn(seed=1)
+    assert all(np.array_equal(learnt[name], again[name], equal_nan=True) for name in taken)
+    plain = examples.past().to_learn(seed=1)
+    assert all(np.array_equal(plain[name], rows.features[name], equal_nan=True) for name in FEATURES.numbers)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"may_lack": {"depot": 0.1}}, "may_lack: expected request fields that are not required"),
+        ({"may_lack": {"colour": 0.1}}, "may_lack: expected request fields"),
+        ({"may_lack": {"courier": 1.0}}, "below 1 together"),
+        ({"may_lack": {"courier": 0.0}}, "a share above 0"),
+        ({"stretch": 0}, "a stretch of at least one block"),
+    ],
+)
+def test_declarations_of_what_may_lack_and_of_stretches_are_checked(wrong, says):
+    with pytest.raises(ProblemError, match=says):
+        replace(PROBLEM, **wrong)

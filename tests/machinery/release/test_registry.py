@@ -43,7 +43,7 @@ def commit(
     estimates = {"auc": Estimate(0.7, 0.6, 0.8)}
     facts.write(registry.root / layout.MODEL)
     Verdict(decision, environment, judged or model, champion, results).write(registry.root / layout.VERDICT)
-    Metrics(model, estimates, estimates, 10).write(registry.root / layout.METRICS)
+    Metrics(model, estimates, estimates, 10, "95% intervals").write(registry.root / layout.METRICS)
     out = {"path": "data/clean", "md5": "c1.dir"}
     (registry.root / "dvc.lock").write_text(json.dumps({"stages": {"validate": {"outs": [out]}}}))
     (registry.root / "params.yaml").write_text("tune:\n  seed: 1\n")
