@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SMALL = {
     'through: "2014-01-03T00:00:00Z"': 'through: "2013-04-10T00:00:00Z"',
-    "trials: 24": "trials: 4",
-    "reduced_trials: 8": "reduced_trials: 2",
+    "trials: 16": "trials: 4",
+    "reduced_trials: 4": "reduced_trials: 2",
     "draws: 500": "draws: 20",
     "valid_months: 3": "valid_months: 2",
     "test_months: 2": "test_months: 1",
