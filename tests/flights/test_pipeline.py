@@ -319,7 +319,10 @@ def test_questions_that_cannot_be_answered_rightly_are_refused_in_one_line(servi
 
 def test_features_commands_hold_the_clone_to_its_promises(clone):
     assert re.search(r"the same bytes as data/features", clone.call("ringbound", "features", "compute").stdout)
-    assert "keep to the declared times of being known" in clone.call("ringbound", "features", "prove", "--rows", "300").stdout
+    assert (
+        "keep to the declared times of being known"
+        in clone.call("ringbound", "features", "prove", "--rows", "300").stdout
+    )
     said = clone.call(
         "ringbound", "features", "replay", "--month", "2013-03", "--late", "0.02", "--twice", "0.02"
     ).stdout

@@ -94,7 +94,10 @@ def test_its_bento_describes_its_rows_and_is_the_same_bytes_again(houses):
 
 def test_features_keep_their_promises(houses):
     assert "the same bytes as data/features" in houses.call("ringbound", "features", "compute").stdout
-    assert "keep to the declared times of being known" in houses.call("ringbound", "features", "prove", "--rows", "200").stdout
+    assert (
+        "keep to the declared times of being known"
+        in houses.call("ringbound", "features", "prove", "--rows", "200").stdout
+    )
     said = houses.call("ringbound", "features", "replay", "--month", "2020-05").stdout
     assert re.search(r"\d+ requests, [\d,]+ values: 0 mismatches", said)
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ringbound.batch.table import columns_from_table
+from ringbound.data.files import parse_object
 from ringbound.errors import InputError, one_line
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Column
@@ -31,11 +33,15 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of the input, the lines among them that are no rows, and how many bytes of the input are done."""
+    """Some rows of the input, the lines among them that are no rows, and how many bytes of the input are done.
+
+    `rows` are as they are written again; `given` has the values of JSON, by column, as they came.
+    """
 
     rows: pa.Table
     malformed: list[str]
     done: int
+    given: Mapping[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ def score(
             "score: the model looks back on events; expected a folder or a store that has them; see --events"
         )
     inputs = input_files(pattern, output)
+    added = [bundle.task.answer, *(["decision"] if bundle.task.says_decision else []), "model_version", "error"]
     parts = output.with_name(output.name + ".parts")
     fingerprint = _fingerprint(inputs, output, bundle, events)
     job = parts / "job.json"
@@ -85,6 +92,10 @@ def score(
     with bar, ThreadPoolExecutor(1) as writer:  # encodes one chunk while the model works on the next
         writing: Future[None] | None = None
         for number, chunk in enumerate(_chunks(inputs), start=1):
+            if taken := [name for name in chunk.rows.column_names if name in added]:
+                raise InputError(
+                    f"{pattern}: expected rows without the columns that scoring adds; got {taken}; rename or drop them"
+                )
             counts = parts / f"{number:06d}.json"
             if counts.is_file():
                 resumed += 1
@@ -143,7 +154,7 @@ def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
                 columns = columns or chunk.rows.column_names
                 if chunk.rows.column_names != columns:
                     raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
-                yield Chunk(chunk.rows, chunk.malformed, before + chunk.done)
+                yield replace(chunk, done=before + chunk.done)
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{file.name}: cannot be read whole: {one_line(error, 200)}; correct the file and run again"
@@ -160,12 +171,13 @@ def _csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
 
     with file.open("rb") as raw:
         names = pyarrow.csv.open_csv(io.BytesIO(_head(raw))).schema.names
+        quoted = _has_quotes(raw)
         with pyarrow.csv.open_csv(
             raw,
             read_options=pyarrow.csv.ReadOptions(block_size=CHUNK_BYTES, use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep),
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep, newlines_in_values=quoted),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NA"]
+                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
             ),
         ) as reader:
             for batch in reader:
@@ -179,27 +191,42 @@ def _head(raw: io.BufferedReader) -> bytes:
     return line
 
 
+def _has_quotes(raw: io.BufferedReader) -> bool:
+    """Return whether a file has quotes, within which lines may break; from its beginning, to which it goes back."""
+    found = any(b'"' in block for block in iter(lambda: raw.read(CHUNK_BYTES), b""))
+    raw.seek(0)
+    return found
+
+
 def _json_chunks(file: Path, size: int) -> Iterator[Chunk]:
-    names: list[str] | None = None
+    names: dict[str, None] = {}
+    if size > CHUNK_BYTES:  # a name may first come anywhere
+        with file.open("rb") as raw:
+            for line in raw:
+                names.update(dict.fromkeys(parse_object(_without_mark(line)) or {}))
     with file.open("rb") as raw:
         while lines := raw.readlines(CHUNK_BYTES):
             records, malformed = [], []
             for line in lines:
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    record = None
-                if isinstance(record, dict):
+                record = parse_object(_without_mark(line))
+                if record is not None:
                     records.append(record)
                 elif line.strip():
                     malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
-            names = names or list(dict.fromkeys(name for record in records for name in record))
-            columns = {name: pa.array([_text(r.get(name)) for r in records], pa.string()) for name in names}
-            yield Chunk(pa.table(columns), malformed, raw.tell())
+            names.update(dict.fromkeys(name for record in records for name in record))
+            given = {name: [record.get(name) for record in records] for name in names}
+            columns = {name: pa.array(map(_text, values), pa.string()) for name, values in given.items()}
+            yield Chunk(pa.table(columns), malformed, raw.tell(), given)
+
+
+def _without_mark(line: bytes) -> bytes:
+    return line.removeprefix(b"\xef\xbb\xbf")
 
 
 def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    """Return a value as it is written again: a text as it is, but for halves of surrogate pairs, all else as JSON."""
+    text = value if value is None or isinstance(value, str) else json.dumps(value)
+    return text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
@@ -213,7 +240,7 @@ def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
 def _scored(chunk: Chunk, bundle: Bundle, events: EventReader | None) -> tuple[pa.Table, list[int]]:
     """Return the chunk's rows with their answers, and how many rows, errors and malformed lines there are."""
     asked = [replace(field, required=field.required or field is AT) for field in bundle.features.asked]
-    columns, errors = columns_from_table(chunk.rows, asked)
+    columns, errors = columns_from_table(chunk.rows, asked, chunk.given)
     windowed = _windowed(bundle, columns, errors, events) if events else {}
     failed = errors != None  # noqa: E711 - elementwise
     answers = bundle.predict(columns, windowed)
@@ -292,6 +319,8 @@ def _join(parts: Path, output: Path) -> None:
     if malformed:
         _concatenate(malformed, parts / "aside")
         (parts / "aside").replace(output.with_name(output.name + ".malformed"))
+    else:  # those of an earlier run are not of this one
+        output.with_name(output.name + ".malformed").unlink(missing_ok=True)
     whole.replace(output)
     shutil.rmtree(parts)
 

@@ -2,115 +2,86 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ringbound.data.conversion import convert
+from ringbound.data.values import EXPECTED, shown
 from ringbound.errors import InputError
 from ringbound.features.columns import Category, Column
-from ringbound.features.request import Field
-
-EXPECTED = {
-    "category": "text",
-    "number": "a finite number",
-    "timestamp": "a time with offset, like 2013-11-27T17:15:00-05:00",
-}
+from ringbound.features.request import ANYTHING, Field, Kind
 
 
-def columns_from_table(table: pa.Table, fields: Sequence[Field]) -> tuple[dict[str, Column], np.ndarray]:
+def columns_from_table(
+    table: pa.Table, fields: Sequence[Field], given: Mapping[str, Sequence[Any]] | None = None
+) -> tuple[dict[str, Column], np.ndarray]:
     """Return the columns of an Arrow table and each row's error, (n,) of objects, None where the row is in order.
 
-    Text is converted to what each field asks for. Rows with errors hold missing values.
+    Values follow the rule of `ringbound.data.values`. Where the table is only how rows are written, as those of JSON are,
+    `given` has what really came, n values a column. Rows with errors hold missing values.
     """
-    absent = [field.name for field in fields if field.required and field.name not in table.column_names]
+    names = table.column_names
+    if twice := sorted({field.name for field in fields if names.count(field.name) > 1}):
+        raise InputError(f"expected each column once; got {twice} several times; rename or drop the others")
+    absent = [field.name for field in fields if field.required and field.name not in names]
     if absent:
-        raise InputError(f"expected columns {[f.name for f in fields]}; missing {absent}; got {table.column_names}")
+        raise InputError(f"expected columns {[f.name for f in fields]}; missing {absent}; got {names}")
     errors = np.full(table.num_rows, None, dtype=object)
     columns: dict[str, Column] = {}
     for field in fields:
-        if field.name in table.column_names:
-            given = table[field.name].combine_chunks()
-        else:
-            given = pa.nulls(table.num_rows, pa.string())
-        column, valid = _CONVERT[field.kind](given, field)
-        missing = given.is_null().to_numpy(zero_copy_only=False)
-        wrong = ~valid & ~missing
-        if field.required:
-            _mark(errors, missing, f"{field.name}: expected {EXPECTED[field.kind]}; got nothing")
-        for row in np.flatnonzero(wrong):
-            _mark(
-                errors, np.array([row]), f"{field.name}: expected {expectation(field)}; got {given[int(row)].as_py()!r}"
-            )
-        columns[field.name] = column
+        values: Any = pa.nulls(table.num_rows, pa.string())
+        if given is not None and field.name in given:
+            values = given[field.name]
+        elif field.name in names:
+            values = table[field.name]
+        column, reasons = convert(values, field.value_kind, missing=field.missing)
+        held, allowed = _COLUMNS[field.kind](column, field)
+        columns[field.name] = held
+        known = column.is_valid().to_numpy(zero_copy_only=False)
+        for row, why in reasons.items():
+            _add(errors, row, f"{field.name}: {why.replace(EXPECTED[field.value_kind], field.expectation, 1)}")
+        for row in np.flatnonzero(known & ~allowed).tolist():
+            _add(errors, row, f"{field.name}: expected {field.expectation}; got {shown(_one(values, row))}")
+        for row in np.flatnonzero(~known).tolist() if field.required else []:
+            if row not in reasons:
+                _add(errors, row, f"{field.name}: expected {EXPECTED[field.value_kind]}; got nothing")
     return columns, errors
 
 
-def expectation(field: Field) -> str:
-    """Say in words what a field expects."""
-    bounds = [f"at least {field.ge:g}" for _ in [0] if field.ge is not None]
-    bounds += [f"at most {field.le:g}" for _ in [0] if field.le is not None]
-    bounds += [f"matching {field.pattern}" for _ in [0] if field.pattern is not None]
-    return " ".join([EXPECTED[field.kind], *bounds])
+def _one(values: Any, row: int) -> Any:
+    return values[row].as_py() if isinstance(values, pa.Array | pa.ChunkedArray) else values[row]
 
 
-def _mark(errors: np.ndarray, rows: np.ndarray, message: str) -> None:
-    errors[rows] = [message if e is None else f"{e}; {message}" for e in errors[rows]]
+def _add(errors: np.ndarray, row: int, message: str) -> None:
+    errors[row] = message if errors[row] is None else f"{errors[row]}; {message}"
 
 
-def _categories(given: pa.Array, field: Field) -> tuple[Category, np.ndarray]:
-    encoded = given if pa.types.is_dictionary(given.type) else given.cast(pa.string()).dictionary_encode()
+def _categories(column: pa.Array, field: Field) -> tuple[Category, np.ndarray]:
+    encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    values = encoded.dictionary.cast(pa.string()).to_pylist()
-    fits = re.compile(field.pattern if field.pattern else r".{1,200}", re.S)
-    good = np.array([v is not None and fits.fullmatch(v) is not None for v in values] + [False])
-    valid = good[codes]
-    return Category(np.where(valid, codes, -1), ["" if v is None else v for v in values]), valid
+    values = encoded.dictionary.to_pylist()
+    fits = re.compile(field.pattern or ANYTHING, re.S)
+    allowed = np.array([fits.fullmatch(value) is not None for value in values] + [False])[codes]
+    return Category(np.where(allowed, codes, -1), values), allowed
 
 
-def _numbers(given: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
-    numbers = _cast(given, pa.float64(), float).to_numpy(zero_copy_only=False).astype(np.float64)
+def _numbers(column: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
+    numbers = column.to_numpy(zero_copy_only=False).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        valid = np.isfinite(numbers)
-        valid &= (numbers >= field.ge) if field.ge is not None else True
-        valid &= (numbers <= field.le) if field.le is not None else True
-    return np.where(valid, numbers, np.nan), valid
-
-
-def _timestamps(given: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
-    if pa.types.is_timestamp(given.type) and given.type.tz is None:
-        raise InputError(
-            f"{field.name}: expected {EXPECTED['timestamp']}; got a column without time zone; convert it to UTC"
+        allowed = (numbers >= (-np.inf if field.ge is None else field.ge)) & (
+            numbers <= (np.inf if field.le is None else field.le)
         )
-    instants = _cast(given, pa.timestamp("us", tz="UTC"), _instant)
-    valid = instants.is_valid().to_numpy(zero_copy_only=False)
-    return instants.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False).astype("datetime64[us]"), valid
+    return np.where(allowed, numbers, np.nan), allowed
 
 
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError(text)
-    return instant.astimezone(UTC)
+def _timestamps(column: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
+    instants = column.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False).astype("datetime64[us]")
+    return instants, np.full(len(instants), True)
 
 
-def _cast(given: pa.Array, kind: pa.DataType, one: Callable[[Any], Any]) -> pa.Array:
-    """Cast a column at once, or value by value where one of them cannot be; those become null."""
-    try:
-        return given.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.array([_or_none(one, v) for v in given.to_pylist()], kind)
-
-
-def _or_none(one: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return None if value is None else one(value)
-    except (ValueError, TypeError):
-        return None
-
-
-_CONVERT: Mapping[str, Callable[[pa.Array, Field], tuple[Column, np.ndarray]]] = {
+_COLUMNS: Mapping[Kind, Callable[[pa.Array, Field], tuple[Column, np.ndarray]]] = {
     "category": _categories,
     "number": _numbers,
     "timestamp": _timestamps,

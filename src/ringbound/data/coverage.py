@@ -13,7 +13,7 @@ THIN = 0.1
 
 @dataclass(frozen=True)
 class CoverageTable(Shown):
-    """One row per source: the days it should have, those without an event, and those with far fewer than usual."""
+    """One row per source: the days of all sources together, those without an event, and those with far fewer than usual."""
 
     missing: dict[str, list[str]]
     thin: dict[str, list[str]]

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ BINS = 10
 TOP_CATEGORIES = 20
 ALL = "all before"
 RARE = 0.001
+FEWEST = 100
+"""Ways in which blocks can change sides, fewer of which say nothing of one time in a hundred."""
 NOTICEABLE = 0.1
 """Population stability index below which a shift is called small (Siddiqi, Credit Risk Scorecards, 2006, ch. 5)."""
 
@@ -90,7 +93,8 @@ def drift_table(
     A shift counts as drift when its index exceeds all of: a noticeable effect (0.1), what is left to chance, and, against
     the part before, three times the median of the same column's earlier shifts. Chance is what shows when whole blocks, the
     column `block`, change sides at random, 99 times in a hundred: rows of one day are not independent, so many rows alone
-    alarm nothing. Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005, ch. 3.
+    alarm nothing; days in a row that are alike still alarm more often than that. Good, Permutation, Parametric and Bootstrap
+    Tests of Hypotheses, 2005, ch. 3.
 
     A category that was there on many days and is there on none counts as drift however rare it is: a small one that is
     lost moves no index. So does one that is new. One that stays away is named once.
@@ -164,6 +168,8 @@ def _shift(values: np.ndarray, blocks: np.ndarray, later: np.ndarray, draws: int
     counts = np.bincount(block * bins + places, minlength=len(of_block) * bins).reshape(-1, bins).astype(float)
     total = counts.sum(axis=0)
     psi = float(stability_index(total - counts[side].sum(axis=0), counts[side].sum(axis=0)))
+    if comb(len(side), int(side.sum())) < FEWEST:  # too few ways to change sides: chance has nothing to say
+        return _Found(psi, 0.0, [], [])
     random = np.random.default_rng(seed).random((draws, len(side)))
     drawn = (random.argsort(axis=1).argsort(axis=1) < side.sum()).astype(float) @ counts
     chance = float(np.quantile(stability_index(total - drawn, drawn), 0.99))

@@ -4,29 +4,40 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from ringbound.data.sources import Reading, rejected_rows, typed
-from ringbound.data.tables import to_pandas
+from ringbound.data.sources import Reading, columns_of_records, rejected_rows, typed
+from ringbound.data.values import LONGEST, MISSING
 from ringbound.errors import SourceError, one_line
-
-MISSING = ["", "NA", "NaN", "null"]
 
 
 @dataclass(frozen=True)
 class Files:
-    """Rows from files at `path` (a path or a glob): CSV, zipped or gzipped CSV, JSON Lines or Parquet, by suffix."""
+    """Rows from files at `path` (a path or a glob): CSV, zipped or gzipped CSV, JSON Lines or Parquet, by suffix.
+
+    Values follow the rule of `ringbound.data.values`; texts in `missing` count as missing, and times without an offset are
+    on the clock of `zone`, or refused without one. A CSV file has its fields apart by `separator`, and numbers with the
+    `decimal` mark.
+    """
 
     path: str | Path
     columns: dict[str, str] = field(hash=False)
     encoding: str = "utf-8"
+    missing: Sequence[str] = MISSING
+    zone: str | None = None
+    separator: str = ","
+    decimal: str = "."
     incremental = False
 
     def describe(self) -> str:
@@ -46,25 +57,27 @@ class Files:
             if not content:
                 raise SourceError(f"{file.name}: expected rows; the file is empty; fetch it again")
             raw, malformed = self._parse(file.name, content)
-            frame, untyped = typed(raw, self.columns, file.name)
+            frame, untyped = typed(raw, self.columns, file.name, missing=self.missing, zone=self.zone)
             frames.append(frame)
             several = f"{file.name}, " if len(files) > 1 else ""
             rejects += [part.assign(place=several + part["place"]) for part in (malformed, untyped)]
         return Reading(pd.concat(frames, ignore_index=True), pd.concat(rejects, ignore_index=True), digest.hexdigest())
 
-    def _parse(self, name: str, content: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _parse(self, name: str, content: bytes) -> tuple[Mapping[str, Any], pd.DataFrame]:
         nothing = rejected_rows(name, [], [], [])
         try:
             if name.endswith(".zip"):
                 with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                    (member,) = archive.namelist()
-                    return self._parse(member, archive.read(member))
+                    members = [m for m in archive.namelist() if not m.endswith("/") and not _LEAVINGS.search(m)]
+                    if len(members) != 1:
+                        raise SourceError(f"{name}: expected one file in it; got {members[:5]}; unpack it")
+                    return self._parse(members[0], archive.read(members[0]))
             if name.endswith(".gz"):
                 return self._parse(name.removesuffix(".gz"), gzip.decompress(content))
             if name.endswith(".parquet"):
-                return to_pandas(pq.read_table(io.BytesIO(content))), nothing
+                return _unique(name, pq.read_table(io.BytesIO(content)), self.columns), nothing
             if name.endswith((".jsonl", ".ndjson")):
-                return _parse_json_lines(name, content.decode(self.encoding))
+                return _parse_json_lines(name, content.decode(self.encoding), list(self.columns))
             if name.endswith(".csv"):
                 return self._parse_csv(name, content)
         except UnicodeDecodeError as error:
@@ -76,42 +89,108 @@ class Files:
             raise SourceError(f"{name}: cannot be read whole: {one_line(error)}; fetch the file again") from error
         raise SourceError(f"{name}: expected .csv, .csv.zip, .csv.gz, .jsonl or .parquet; got another suffix")
 
-    def _parse_csv(self, name: str, content: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:
-        content.decode(self.encoding)  # pyarrow's own message does not say where
+    def _parse_csv(self, name: str, content: bytes) -> tuple[Mapping[str, Any], pd.DataFrame]:
+        text = content.decode(self.encoding)  # pyarrow's own message does not say where
+        quoted = '"' in text
+        if quoted and text.count('"') % 2:
+            raise SourceError(
+                f"{name}: line {_unclosed(text)}: a quote that is never closed would take in all that follows; correct it"
+            )
         places, reasons, rows = [], [], []
 
         def keep(row: pyarrow.csv.InvalidRow) -> str:
-            places.append(f"line {row.number}")
+            places.append(f"line {row.number}" if row.number is not None else "")
             reasons.append(f"expected {row.expected_columns} fields, got {row.actual_columns}")
             rows.append(row.text)
             return "skip"
 
-        header = content.split(b"\n", 1)[0].decode(self.encoding)
         table = pyarrow.csv.read_csv(
-            io.BytesIO(content),
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, encoding=self.encoding),
-            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep, newlines_in_values='"' in header),
+            io.BytesIO(text.encode()),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self.separator, invalid_row_handler=keep, newlines_in_values=quoted
+            ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={column: pa.string() for column in self.columns},
-                strings_can_be_null=True,
-                null_values=MISSING,
+                null_values=[],
             ),
         )
-        return table.to_pandas(), rejected_rows(name, places, reasons, rows)
+        columns = _unique(name, table, self.columns)
+        if self.decimal != ".":
+            for column, kind in self.columns.items():
+                if kind == "number" and column in columns:
+                    columns[column] = _with_point(columns[column], self.decimal)
+        return columns, rejected_rows(name, places, reasons, rows)
 
 
-def _parse_json_lines(name: str, text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+_LEAVINGS = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._)")
+"""What a Mac puts into an archive beside the files."""
+
+
+def _unique(name: str, table: pa.Table, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return a table's columns by name; `SourceError` where a declared one is there twice."""
+    if twice := sorted({column for column in columns if table.column_names.count(column) > 1}):
+        raise SourceError(f"{name}: expected each column once; got {twice} several times; rename or drop the others")
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def _with_point(texts: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
+    """Return numbers with a decimal point; one that has a point already is left to be refused."""
+    pointed = pc.match_substring(texts, ".")
+    turned = pc.replace_substring(texts, decimal, ".")
+    return pc.if_else(pointed, pc.binary_join_element_wise(texts, "?", ""), turned)
+
+
+def _unclosed(text: str) -> int:
+    """Return the line in which the last quote begins that nothing closes."""
+    line, opened = 1, None
+    for character in text:
+        if character == "\n":
+            line += 1
+        elif character == '"':
+            opened = line if opened is None else None
+    return opened or line
+
+
+def _parse_json_lines(name: str, text: str, columns: Sequence[str]) -> tuple[Mapping[str, Any], pd.DataFrame]:
+    text = text.removeprefix("\ufeff")
+    if text.lstrip().startswith("[") and _is_array(text):
+        raise SourceError(
+            f"{name}: expected a JSON object on each line; the file is one array; write one object a line"
+        )
     records, places, rows = [], [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            record = None
-        if isinstance(record, dict):
-            records.append(record)
-        else:
-            places.append(f"line {number}")
-            rows.append(line)
-    return pd.DataFrame.from_records(records), rejected_rows(name, places, ["expected a JSON object"] * len(rows), rows)
+    for number, line in enumerate(text.split("\n"), start=1):  # other separators may stand in a text
+        if line.strip():
+            record = parse_object(line)
+            if record is not None:
+                records.append(record)
+            else:
+                places.append(f"line {number}")
+                rows.append(line.removesuffix("\r"))
+    rejected = rejected_rows(name, places, ["expected a JSON object"] * len(rows), rows)
+    return columns_of_records(records, columns), rejected
+
+
+def _is_array(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text, parse_int=whole), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def parse_object(line: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object of one line; None where it is none, or nested too deeply to be one.
+
+    >>> parse_object('{"a": 1}'), parse_object("[1]")
+    ({'a': 1}, None)
+    """
+    try:
+        record = json.loads(line, parse_int=whole)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def whole(digits: str) -> int | str:
+    """Return JSON's whole number; one of very many digits stays text, to be refused where a number is declared."""
+    return int(digits) if len(digits) <= LONGEST else digits

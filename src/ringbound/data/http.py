@@ -1,7 +1,8 @@
 """Rows of an HTTP API that answers JSON, page by page."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
@@ -9,7 +10,9 @@ from urllib.parse import urljoin
 import pandas as pd
 import requests
 
-from ringbound.data.sources import Reading, content_digest, typed
+from ringbound.data.files import whole
+from ringbound.data.sources import Reading, columns_of_records, content_digest, typed
+from ringbound.data.values import MISSING, shown
 from ringbound.errors import SourceError, one_line
 
 
@@ -32,6 +35,8 @@ class HttpJson:
     timeout_s: float = 10.0
     retries: int = 4
     backoff_s: float = 0.5
+    missing: Sequence[str] = MISSING
+    zone: str | None = None
     sleep: Callable[[float], None] = time.sleep
 
     @property
@@ -52,9 +57,10 @@ class HttpJson:
             expected = page.get(self.total) if self.total else None
         if expected is not None and expected != len(rows):
             raise SourceError(f"{self.describe()}: expected {expected} rows as announced; got {len(rows)}; run again")
-        frame, rejected = typed(
-            pd.DataFrame.from_records(rows, columns=None if rows else list(self.columns)), self.columns, self.describe()
-        )
+        if strange := [row for row in rows if not isinstance(row, dict)]:
+            raise SourceError(f"{self.describe()}: expected JSON objects in {self.records!r}; got {shown(strange[0])}")
+        raw = columns_of_records(rows, self.columns)
+        frame, rejected = typed(raw, self.columns, self.describe(), missing=self.missing, zone=self.zone)
         return Reading(frame, rejected, content_digest(frame))
 
     def _pages(self, since: pd.Timestamp | None) -> Iterator[dict]:
@@ -77,7 +83,7 @@ class HttpJson:
                 if 400 <= answer.status_code < 500 and answer.status_code != 429:
                     raise SourceError(f"{self.describe()}: expected rows; got HTTP {answer.status_code}; check the URL")
                 answer.raise_for_status()
-                page = answer.json()
+                page = json.loads(answer.content, parse_int=whole)
             except (requests.RequestException, ValueError) as error:
                 problem = error
                 continue

@@ -55,7 +55,7 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
     >>> ingest([boxes], through=through, previous=folder / "none", out=folder / "raw").frame["rows"].item()
     1
     >>> pd.read_parquet(folder / "raw/rejected.parquet")["reason"].item()
-    'at: expected timestamp, got soon'
+    "at: expected a time with offset, like 2013-11-27T17:15:00-05:00; got 'soon'"
     """
     done = _previous_through(previous, through)
     whole = {id(table.source) for table in tables if not _resumable(table, previous)}

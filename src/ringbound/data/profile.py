@@ -46,7 +46,8 @@ def profile(rows: pd.DataFrame, at: datetime) -> DatasetProfileView:
     """
     plain = rows.copy()
     for name in plain.select_dtypes(include=["datetimetz", "datetime"]):
-        plain[name] = plain[name].astype("int64") / 1e6
+        seconds = plain[name].dt.as_unit("us").astype("int64") / 1e6
+        plain[name] = seconds.where(plain[name].notna())
     for name in plain.select_dtypes(include=["Int64", "boolean"]):
         plain[name] = plain[name].astype("float64")
     for name in plain.select_dtypes(include=["str"]):

@@ -4,11 +4,16 @@ What is wrong with a source as a whole raises `SourceError`. Its kinds: `Files`,
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import pandas as pd
+import pyarrow as pa
 
+from ringbound.data.conversion import convert
+from ringbound.data.tables import to_pandas
+from ringbound.data.values import Kind, shown
 from ringbound.errors import SourceError
 
 
@@ -33,16 +38,24 @@ class Source(Protocol):
 
 KINDS = ("string", "integer", "number", "boolean", "timestamp")
 """What a source's column may be declared as."""
+LONGEST = 2000
+"""Characters of a rejected row that are kept."""
 
 
 def rejected_rows(source: str, places: list, reasons: list, rows: list) -> pd.DataFrame:
     """Return the table of rejected rows; the three lists are aligned."""
+    rows = [str(row).encode("utf-8", "backslashreplace").decode() for row in rows]  # also half a surrogate pair
     frame = pd.DataFrame({"source": source, "place": places, "reason": reasons, "row": rows})
     return frame.astype({"source": "str", "place": "str", "reason": "str", "row": "str"})
 
 
-def typed(raw: pd.DataFrame, columns: dict[str, str], source: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Convert the columns of `raw` to their declared types; return the rows that fit and those that do not."""
+def typed(
+    raw: Mapping[str, Any], columns: dict[str, str], source: str, *, missing: Sequence[str], zone: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Convert the columns of `raw`, arrays or lists of n values, to their declared kinds, by the one rule for values.
+
+    Return the rows that fit and those that do not.
+    """
     if unknown := sorted({kind for kind in columns.values() if kind not in KINDS}):
         raise SourceError(
             f"{source}: expected columns of kind {', '.join(KINDS)}; got {unknown}; correct the declaration"
@@ -50,42 +63,46 @@ def typed(raw: pd.DataFrame, columns: dict[str, str], source: str) -> tuple[pd.D
     absent = [name for name in columns if name not in raw]
     if absent:
         raise SourceError(
-            f"{source}: expected columns {list(columns)}; missing {absent}; got {list(raw.columns)}; "
+            f"{source}: expected columns {list(columns)}; missing {absent}; got {list(raw)}; "
             "correct the file or the declared columns"
         )
-    converted, reasons = {}, pd.Series("", index=raw.index, dtype="str")
+    converted: dict[str, pa.Array] = {}
+    reasons: dict[int, list[str]] = {}
     for name, kind in columns.items():
-        values = raw[name]
-        converted[name], bad = _convert(values, kind)
-        if bad.any():
-            reasons[bad] += name + ": expected " + kind + ", got " + values[bad].astype("str") + "; "
-    frame = pd.DataFrame(converted, index=raw.index)
-    bad = reasons != ""
-    if not bad.any():
+        converted[name], refused = convert(raw[name], cast(Kind, kind), missing=missing, zone=zone)
+        for row, why in refused.items():
+            reasons.setdefault(row, []).append(f"{name}: {why}")
+    frame = to_pandas(pa.table(converted))
+    if not reasons:
         return frame, rejected_rows(source, [], [], [])
-    originals = raw.loc[bad, list(columns)].astype("str").to_dict("records")
-    places = [f"row {number + 1}" for number in raw.index[bad]]
-    rejected = rejected_rows(source, places, reasons[bad].str.rstrip("; ").tolist(), [str(row) for row in originals])
-    return frame[~bad].reset_index(drop=True), rejected
+    bad = sorted(reasons)
+    originals = {name: _some(raw[name], bad) for name in columns}
+    rejected = rejected_rows(
+        source,
+        [f"row {row + 1}" for row in bad],
+        ["; ".join(reasons[row]) for row in bad],
+        [shown({name: values[i] for name, values in originals.items()}, LONGEST) for i in range(len(bad))],
+    )
+    return frame.drop(index=bad).reset_index(drop=True), rejected
 
 
-def _convert(values: pd.Series, kind: str) -> tuple[pd.Series, pd.Series]:
-    """Return the values as `kind` and a mask of those that are present and do not fit."""
-    present = values.notna()
-    if kind == "string":
-        return values.astype("str").where(present), ~present & False
-    if kind == "timestamp":
-        instants = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
-        return instants, present & instants.isna()
-    if kind == "boolean":
-        words = {"true": True, "1": True, "false": False, "0": False}
-        truths = values.astype("str").str.lower().map(words).astype("boolean")
-        return truths, present & truths.isna()
-    numbers = pd.to_numeric(values, errors="coerce").astype("Float64")
-    if kind == "number":
-        return numbers.astype("float64"), present & numbers.isna()
-    whole = numbers.where((numbers % 1 == 0).fillna(False))
-    return whole.astype("Int64"), present & whole.isna()
+def _some(values: Any, rows: list[int]) -> list[Any]:
+    """Return the values of some rows, as they came."""
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        return [values[row] for row in rows]
+    some = []
+    for row in rows:
+        try:
+            some.append(values[row].as_py())
+        except (ValueError, OverflowError, pa.ArrowException):  # a time that Python does not have
+            some.append(str(values[row]))
+    return some
+
+
+def columns_of_records(records: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the named values of records as lists, None where a record has none; only names that some record has."""
+    there = {name for record in records for name in record}
+    return {name: [record.get(name) for record in records] for name in names if name in there or not records}
 
 
 def content_digest(frame: pd.DataFrame) -> str:

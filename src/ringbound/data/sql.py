@@ -1,6 +1,7 @@
 """Rows of a query on any database that SQLAlchemy knows."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from ringbound.data.sources import Reading, content_digest, typed
+from ringbound.data.sources import Reading, columns_of_records, content_digest, typed
+from ringbound.data.values import MISSING
 from ringbound.errors import SourceError, one_line
 
 
@@ -16,13 +18,16 @@ from ringbound.errors import SourceError, one_line
 class Sql:
     """Rows of a query on a database that SQLAlchemy knows, read from `since` on by the column `time`.
 
-    `url` may name environment variables (`$BOOKINGS_URL`), so that no secret stands in a notebook.
+    `url` may name environment variables (`$BOOKINGS_URL`), so that no secret stands in a notebook. Values follow the rule of
+    `ringbound.data.values`, as in `Files`: a database's times without zone need one declared.
     """
 
     url: str
     query: str
     columns: dict[str, str] = field(hash=False)
     time: str
+    missing: Sequence[str] = MISSING
+    zone: str | None = None
     incremental = True
 
     def describe(self) -> str:
@@ -55,6 +60,6 @@ class Sql:
                 f"{self.describe()}: expected rows of {one_line(Exception(self.query), 80)!r}; {one_line(cause, 200)}; "
                 "check that the database is up and the URL and query are right"
             ) from error
-        raw = pd.DataFrame.from_records(records, columns=list(self.columns))
-        frame, rejected = typed(raw, self.columns, self.describe())
+        raw = columns_of_records(records, self.columns)
+        frame, rejected = typed(raw, self.columns, self.describe(), missing=self.missing, zone=self.zone)
         return Reading(frame, rejected, content_digest(frame))

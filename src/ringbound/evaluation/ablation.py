@@ -72,7 +72,7 @@ def evaluate_without(
     vocabularies = learn_vocabularies(past.features, [n for n in features.categories if n in left])
     encoder = Encoder([n for n in features.numbers if n in left], vocabularies)
     model = candidate.fit(
-        encoder.matrix(past.features),
+        encoder.matrix(past.to_learn(learnt.seed)),
         past.y,
         sizes=encoder.sizes,
         task=past.problem.task,
@@ -103,5 +103,5 @@ def fit_beside(past: Rows, candidates: Sequence[Candidate], name: str, *, seed: 
     candidate = next((c for c in candidates if c.name == name), None)
     if candidate is None:
         raise ModelError(f"expected the candidate {name} among {[c.name for c in candidates]}")
-    X = encoder.matrix(past.features)
+    X = encoder.matrix(past.to_learn(seed))
     return Rung(encoder, candidate.fit(X, past.y, sizes=encoder.sizes, task=past.problem.task, seed=seed, **arguments))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ringbound.evaluation.uncertainty import LEVEL, bootstrap, detectable, mean_of
+from ringbound.evaluation.uncertainty import LEVEL, bootstrap, detectable, mean_of, stretches
 from ringbound.problem.metrics import Metric
 
 
@@ -34,12 +34,14 @@ def slices(
         truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
         days = part[block].to_numpy()
         e = bootstrap(truth, answer, days, {"m": metric}, draws=draws, seed=seed, stretch=stretch)["m"]
-        slices.append((column, value, len(part), truth.mean(), answer.mean(), e.value, e.low, e.high))
-    table = pd.DataFrame(slices, columns=["slice", "value", "rows", "observed", "predicted", "metric", "low", "high"])
-    shrunk = [
-        shrink(part["metric"], (part["high"] - part["low"]) / 4) for _, part in table.groupby("slice", sort=False)
-    ]
-    return table.assign(shrunk=pd.concat(shrunk) if shrunk else [])
+        reach = 2 * stats.t.ppf((1 + LEVEL) / 2, stretches(len(np.unique(days)), stretch)[-1])
+        slices.append(
+            (column, value, len(part), truth.mean(), answer.mean(), e.value, e.low, e.high, (e.high - e.low) / reach)
+        )
+    names = ["slice", "value", "rows", "observed", "predicted", "metric", "low", "high", "error"]
+    table = pd.DataFrame(slices, columns=names)
+    shrunk = [shrink(part["metric"], part["error"]) for _, part in table.groupby("slice", sort=False)]
+    return table.assign(shrunk=pd.concat(shrunk) if shrunk else []).drop(columns="error")
 
 
 def shrink(values: pd.Series, errors: pd.Series) -> pd.Series:
@@ -48,13 +50,19 @@ def shrink(values: pd.Series, errors: pd.Series) -> pd.Series:
     >>> shrink(pd.Series([0.0, 1.0, 2.0]), pd.Series([0.01, 0.01, 10.0])).round(1).tolist()
     [0.0, 1.0, 0.5]
     """
-    weights = 1 / np.maximum(errors, 1e-12) ** 2
-    mean = np.average(values, weights=weights)
-    excess = float((weights * (values - mean) ** 2).sum()) - (len(values) - 1)
+    known = np.isfinite(values) & np.isfinite(errors)
+    if known.sum() < 2 or not (errors[known] > 0).any():
+        return values
+    floor = 0.01 * float(errors[known & (errors > 0)].median())
+    weights = (1 / errors.clip(lower=floor) ** 2).where(known, 0.0)
+    some = values.where(known, 0.0)
+    mean = np.average(some, weights=weights)
+    excess = float((weights * (some - mean) ** 2).sum()) - (int(known.sum()) - 1)
     spread = float(weights.sum() - (weights**2).sum() / weights.sum())
-    between = max(excess / spread, 0.0) if len(values) > 1 else 0.0
-    centre = np.average(values, weights=1 / (between + 1 / weights))
-    return centre + (values - centre) * between / (between + 1 / weights)
+    between = max(excess / spread, 0.0)
+    noise = 1 / weights.where(known, 1.0)
+    centre = np.average(some, weights=(1 / (between + noise)).where(known, 0.0))
+    return centre + (values - centre) * between / (between + noise)
 
 
 def paired_slices(
@@ -78,8 +86,8 @@ def paired_slices(
     for column, value, part in _parts(rows, by, block, least):
         first, second = part[before].to_numpy("float64"), part[after].to_numpy("float64")
         mean = mean_of(second - first, part[block].to_numpy(), draws=draws, seed=seed)
-        error, units = float(mean.drawn.std()), len(mean.left_out)
-        p = 2 * stats.t.sf(abs(mean.value) / error, units - 1) if error > 0 else 1.0
+        error, units = mean.error, len(mean.left_out)
+        p = 2 * stats.t.sf(abs(mean.value) / error, units - 1) if error > 0 else float(mean.value == 0)
         change = (mean.value, *mean.interval(mean=True), detectable(error, units), p)
         slices.append((column, value, len(part), first.mean(), second.mean(), *change))
     names = ["slice", "value", "rows", "before", "after", "change", "low", "high", "detectable", "p"]

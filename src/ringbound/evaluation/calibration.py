@@ -26,9 +26,9 @@ class CalibrationResult(Shown):
     def caption(self) -> str:
         """What the line says."""
         wrong = []
-        if not self.slope.low <= 1 <= self.slope.high:
+        if self.slope.low > 1 or self.slope.high < 1:
             wrong.append(f"answers are too {'sure' if self.slope.value < 1 else 'timid'} (slope {self.slope})")
-        if not self.shift.low <= 0 <= self.shift.high:
+        if self.shift.low > 0 or self.shift.high < 0:
             wrong.append(f"answers are too {'high' if self.shift.value < 0 else 'low'} (shift {self.shift})")
         return "; ".join(wrong) or f"neither slope ({self.slope}) nor shift ({self.shift}) is refuted"
 
@@ -65,10 +65,11 @@ def calibration_check(result: LadderResult) -> CalibrationResult:
     task, y, p = result.bundle.task, result.rows.y, result.answers["full"]
     if not task.probabilities:
         raise ModelError(f"calibration: expected answers that are probabilities; those of a {task.name} are none")
+    if len(np.unique(y)) < 2:
+        raise ModelError(f"calibration: expected outcomes of both kinds; got {np.unique(y).tolist()} alone")
     p = np.clip(p, 1e-9, 1 - 1e-9)
     odds = np.log(p / (1 - p))
-    slope = _jackknife(lambda kept: _line(odds[kept], y[kept]), result.units)
-    shift = _jackknife(lambda kept: _shift(odds[kept], y[kept]), result.units)
+    slope, shift = (_jackknife(fit, odds, y, result.units) for fit in (_line, _shift))
     bins = calibration_table(y, p)
     weights, mean = bins["rows"] / len(y), y.mean()
     resolution = float((weights * (bins["observed"] - mean) ** 2).sum())
@@ -79,23 +80,31 @@ def calibration_check(result: LadderResult) -> CalibrationResult:
     return CalibrationResult(slope, shift, parts | {"brier": brier})
 
 
-def _jackknife(measure: Callable[[np.ndarray], float], unit: np.ndarray) -> Estimate:
+def _jackknife(
+    fit: Callable[[np.ndarray, np.ndarray], float], odds: np.ndarray, y: np.ndarray, unit: np.ndarray
+) -> Estimate:
     """Return an estimate with its interval by Student's t, from leaving out each unit in turn."""
     units = int(unit.max()) + 1
-    value = measure(np.ones(len(unit), bool))
-    left_out = np.array([measure(unit != one) for one in range(units)])
+    if units < 2:
+        raise ModelError("calibration: expected rows of at least 2 blocks; got 1; measure on more of them")
+    value = fit(odds, y)
+    left_out = np.array([fit(odds[unit != one], y[unit != one]) for one in range(units)])
     error = np.sqrt((units - 1) / units * ((left_out - left_out.mean()) ** 2).sum())
     reach = float(stats.t.ppf((1 + LEVEL) / 2, units - 1) * error)
     return Estimate(value, value - reach, value + reach)
 
 
 def _line(odds: np.ndarray, y: np.ndarray) -> float:
-    """Return the slope of the largest likelihood, with a free intercept."""
+    """Return the slope of the largest likelihood, with a free intercept; NaN where outcomes or answers are all one."""
+    if y.min() == y.max() or odds.min() == odds.max():
+        return float("nan")
     from sklearn.linear_model import LogisticRegression
 
     return float(LogisticRegression(C=np.inf, tol=1e-8).fit(odds[:, None], y).coef_[0, 0])
 
 
 def _shift(odds: np.ndarray, y: np.ndarray) -> float:
-    """Return the intercept of the largest likelihood at slope 1: at it, as many yeses are stated as came."""
+    """Return the intercept of the largest likelihood at slope 1: at it, as many yeses are stated as came; NaN as above."""
+    if y.min() == y.max():
+        return float("nan")
     return float(optimize.brentq(lambda shift: special.expit(odds + shift).sum() - y.sum(), -50, 50))

@@ -36,6 +36,9 @@ class DecisionTable(Shown):
     def figure(self) -> Plot:
         """Draw what decisions are worth when a false alarm weighs otherwise: the decision curve."""
         figure, axes = panels(6.5, 3.2)
+        if not len(self.benefit):
+            axes.set(title="No decision curve: nothing is decided")
+            return Plot(figure)
         colours = dict(zip(self.benefit, (BLUE, OCHRE, RED, GREY, "#222222"), strict=False))
         for name in self.benefit:
             style = {"linestyle": ":", "color": GREY} if name in ("never", "always") else {"color": colours[name]}

@@ -30,9 +30,12 @@ class MonthTable(Shown):
     @property
     def caption(self) -> str:
         """In how many months it was better, and how far months are apart."""
-        better, gain = int((self.table["gain"] > 0).sum()), self.table["gain"]
+        gain, words = self.table["gain"], []
+        for seen in self.table["seen"].unique():
+            some = gain[self.table["seen"] == seen]
+            words.append(f"{(some > 0).sum()} of {len(some)} {'it was chosen on' if seen == 'chosen on' else seen}")
         return (
-            f"better than the baseline in {better} of {len(self.table)} months, by {gain.min():.3f} to {gain.max():.3f}; "
+            f"better than the baseline in {' and '.join(words)}, by {gain.min():.3f} to {gain.max():.3f}; "
             f"losses of single months range from {self.table['loss'].min():.3f} to {self.table['loss'].max():.3f}"
         )
 
@@ -95,8 +98,11 @@ def _months(
         chosen = rows.months == month
         y, p, base = rows.y[chosen], answers[chosen], baseline[chosen]
         losses, others = task.losses(y, p), task.losses(y, base)
-        gain = mean_of(others - losses, rows.blocks[chosen], draws=draws, seed=seed)
+        gain, blocks = others - losses, rows.blocks[chosen]
+        low, high = np.nan, np.nan
+        if len(set(blocks)) > 1:
+            low, high = mean_of(gain, blocks, draws=draws, seed=seed).interval(mean=True)
         rank = ranking(y, p, np.ones(len(y)))
-        row = [month, seen, len(y), y.mean(), losses.mean(), others.mean(), gain.value, *gain.interval(mean=True), rank]
+        row = [month, seen, len(y), y.mean(), losses.mean(), others.mean(), gain.mean(), low, high, rank]
         table.append(row)
     return MonthTable(pd.DataFrame(table, columns=COLUMNS))

@@ -39,8 +39,11 @@ def unlabelled_table(result: LadderResult, training: TrainingTable, *splits: str
     asked = sum(map(len, answers.values()))
     rows = {}
     for name, given in answers.items():
+        if not len(given):
+            rows[name] = {"rows": 0, "share": 0.0}
+            continue
         decided = bundle.task.decide(given)
         rows[name] = {"rows": len(given), "share": len(given) / asked, f"mean {bundle.task.answer}": given.mean()}
-        if decided is not None and len(given):
+        if decided is not None:
             rows[name]["decided yes"] = decided.mean()
     return UnlabelledTable(pd.DataFrame(rows).T.astype({"rows": int}))

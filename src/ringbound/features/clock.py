@@ -8,6 +8,7 @@ import numpy as np
 
 TIME = np.dtype("datetime64[us]")
 QUARTER = 900_000_000
+FIRST, LAST = (int(datetime(*day, tzinfo=UTC).timestamp()) for day in ((1, 1, 3), (9999, 12, 29)))
 MISSING = int(np.datetime64("NaT", "us").astype(np.int64)) // QUARTER
 
 
@@ -33,5 +34,6 @@ def _offset_us(quarter: int, zone: str) -> int:
     if quarter == MISSING:
         return 0
     clock = ZoneInfo(zone)
-    offset = clock.utcoffset(datetime.fromtimestamp(quarter * QUARTER // 1_000_000, UTC).astimezone(clock))
+    second = min(max(quarter * QUARTER // 1_000_000, FIRST), LAST)  # a local clock is up to a day ahead or behind
+    offset = clock.utcoffset(datetime.fromtimestamp(second, UTC).astimezone(clock))
     return offset // timedelta(microseconds=1) if offset is not None else 0

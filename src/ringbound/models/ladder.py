@@ -97,7 +97,7 @@ class LadderTrial(Shown):
     def caption(self) -> str:
         """What was measured on what."""
         task = self.full.rows.problem.task
-        return f"{task.loss} on {len(self.y):,} {self.full.rows.problem.rows} that no rung was fitted or calibrated on"
+        return f"{task.loss} on {len(self.y):,} {self.full.rows.problem.rows} that no rung was fitted on"
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -63,6 +63,13 @@ def auc_within(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     return auc(y, p, w)
 
 
+def pooled(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return outcomes (n,) with each replaced by the mean of those whose answer is the same."""
+    _, place = np.unique(p, return_inverse=True)
+    totals, sizes = np.bincount(place, w * y), np.bincount(place, w)
+    return np.divide(totals, sizes, out=np.zeros(len(sizes)), where=sizes > 0)[place]
+
+
 def calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray, bins: int = 10) -> float:
     """Return the root mean squared gap between stated and observed frequency over bins of equal count.
 
@@ -70,6 +77,7 @@ def calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray, bins: int = 1
     sample it is too large, since noise is a gap too: `bootstrap` takes that off.
     """
     order = np.argsort(p, kind="stable")
+    y = pooled(y, p, w)  # else the order of equal answers, which is that of time, would be taken for a gap
     cumulative = np.cumsum(w[order])
     place = np.minimum((cumulative - w[order] / 2) / cumulative[-1] * bins, bins - 1).astype(int)
     gaps = np.bincount(place, ((p - y) * w)[order], minlength=bins)
@@ -109,6 +117,7 @@ REGRESSION_METRICS: dict[str, Metric] = {
     "mse": mean_squared_error,
 }
 
+AT_MOST_ONE: frozenset[Metric] = frozenset({auc, auc_within, average_precision, brier})
 HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision"})
 
 

@@ -3,10 +3,13 @@
 `params.yaml: gates` sets them. A gate's outcome is passed, failed or open; the verdict follows from all of them.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pandas as pd
 
 from ringbound.errors import ModelError
@@ -37,6 +40,11 @@ class Gates:
     alpha: float
     slice_margin: float
     calibration_error: float | None = None
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that change with any bound, seed or number of draws: judging again by others is another look."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
     @classmethod
     def from_section(cls, section: Any) -> "Gates":
@@ -90,22 +98,21 @@ class Verdict(Record):
 def better_gate(rows: pd.DataFrame, task: Task, *, look: int, alpha: float, draws: int, seed: int) -> GateResult:
     """Better beyond noise in the proper loss of the task, on rows with `truth`, `before`, `after` and `block`.
 
-    The `look`-th at these months must be as sure as what is left of `alpha` asks for; worse is what is worse at 5%.
+    The chance that it is no better must be below what is left of `alpha` at the `look`-th look; worse is what is at 5%.
     """
     y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
     change = mean_of(task.losses(y, second) - task.losses(y, first), rows["block"].to_numpy(), draws=draws, seed=seed)
-    level = 1 - 2 * spent(alpha, look)
-    low, high = change.interval(mean=True, level=level)
-    usual = change.interval(mean=True)
-    outcome: Outcome = "passed" if high < 0 else "failed" if usual[0] > 0 else "open"
-    found = detectable(change.error, len(change.left_out), level)
+    allowed, chance = spent(alpha, look), change.chance_of_no_fall()
+    low, high = change.interval(mean=True)
+    outcome: Outcome = "passed" if chance < allowed else "failed" if low > 0 else "open"
+    found = detectable(change.error, len(change.left_out), 1 - 2 * allowed)
     which = "first look" if look == 1 else f"look {look}"
     return GateResult(
         "better",
         outcome,
         f"{task.loss} {task.losses(y, first).mean():.4f} → {task.losses(y, second).mean():.4f}, {change.value:+.4f} "
-        f"({level:.1%} interval {low:+.4f} to {high:+.4f}; {which} at these months) on {len(rows):,} rows; "
-        f"a fall of {found:.4f} would be found four times in five",
+        f"(95% interval {low:+.4f} to {high:+.4f}) on {len(rows):,} rows; chance that it is no better {chance:.2g}, allowed "
+        f"{allowed:.2g} at the {which} at these months; a fall of about {found:.4f} would be found four times in five",
     )
 
 
@@ -113,13 +120,15 @@ def slices_gate(guarded: pd.DataFrame, names: Sequence[str], margin: float, few:
     """No guarded slice worse: none beyond noise, and each shown to be so by less than `margin`, if it is large enough.
 
     `guarded` are these slices as compared, a row each; `few` those with too few rows to be compared. A slice is too small to
-    guard where no change at all would be shown to be within the margin less than four times in five: it is named.
+    guard where no change at all would be shown to be within the margin less than four times in five: it is named, unless it
+    seems to be worse by more than the margin. An erratic challenger makes no slice small.
     """
     called = lambda table: ", ".join(f"{row.slice} {row.value}" for row in table.itertuples())  # noqa: E731
     worse = guarded[guarded["judgement"] == "worse"]
     within = guarded["high"] <= margin
     rest = guarded[~within & (guarded["judgement"] != "worse")]
-    small, unsure = rest[rest["detectable"] > margin], rest[rest["detectable"] <= margin]
+    little = (rest["detectable"] > margin) & (rest["change"] <= margin)
+    small, unsure = rest[little], rest[~little]
     unguarded = [*few, *(part for part in [called(small)] if part)]
     also = f"; too small to guard: {', '.join(unguarded)}" if unguarded else ""
     if len(worse):
@@ -129,6 +138,8 @@ def slices_gate(guarded: pd.DataFrame, names: Sequence[str], margin: float, few:
         return GateResult("slices", "failed", f"worse: {says}{also}")
     if len(unsure):
         return GateResult("slices", "open", f"may be worse by more than {margin:g}: {called(unsure)}{also}")
+    if not len(guarded) and names:
+        return GateResult("slices", "open", f"no slice by {', '.join(names)} could be compared{also}")
     judged = f"none of {len(guarded)} slices by {', '.join(names)} is worse beyond noise"
     shown = f", {int(within.sum())} of them by less than {margin:g}"
     return GateResult("slices", "passed", f"{judged}{shown}{also}")
@@ -149,11 +160,15 @@ def calibration_gate(error: Estimate | None, bound: float | None) -> GateResult 
     if bound is None:
         says += "; params.yaml, section gates, has no calibration_error to hold it to"
         return GateResult("calibration", "open", says)
+    if not np.isfinite([error.value, error.low, error.high]).all():
+        return GateResult("calibration", "open", says)
     return GateResult("calibration", "failed" if error.low > bound else "passed", f"{says}, bound {bound:g}")
 
 
-def latency_gate(ratio: float, bound: float) -> GateResult:
+def latency_gate(ratio: float | None, bound: float) -> GateResult:
     """One row takes at most `bound` times as long. What was measured is not said: a verdict has the same bytes each time."""
+    if ratio is None:
+        return GateResult("latency", "passed", "nothing serves yet that it could be slower than")
     ok = ratio <= bound
     return GateResult(
         "latency", "passed" if ok else "failed", f"{'at most' if ok else 'more than'} {bound:g} times as long"

@@ -111,7 +111,10 @@ def judge(
     before = on_rows_of(champion, after) if champion else after.as_full(after.lowest)
     options: dict[str, Any] = {"draws": gates.draws, "seed": gates.seed, "least_rows": gates.least_rows}
     comparison = compare(before, after, **options)
-    guarded = changed_slices(comparison.rows, after.facts.guarded, task=after.task, **options)
+    names = list(dict.fromkeys([*after.facts.guarded, *before.facts.guarded]))  # what was guarded stays so
+    lost = [name for name in names if name not in comparison.rows]
+    names = [name for name in names if name not in lost]
+    guarded = changed_slices(comparison.rows, names, task=after.task, **options)
     first = champion or challenger
     times = one_row_us(
         {
@@ -121,14 +124,17 @@ def judge(
         min(len(first.sample), len(challenger.sample)),
     )
     drawn = {"draws": gates.draws, "seed": gates.seed}
-    few = too_few(comparison.rows, after.facts.guarded, gates.least_rows)
+    few = [
+        *too_few(comparison.rows, names, gates.least_rows),
+        *(f"{name}, which has no slices any more" for name in lost),
+    ]
     asked = [
         gate.better_gate(comparison.rows, after.task, look=look, alpha=gates.alpha, **drawn),
-        gate.slices_gate(guarded, after.facts.guarded, gates.slice_margin, few),
+        gate.slices_gate(guarded, names, gates.slice_margin, few),
         gate.calibration_gate(_calibration_error(comparison.rows, after, **drawn), gates.calibration_error),
-        gate.latency_gate(times["after"] / times["before"] if champion else 1.0, gates.latency_ratio),
+        gate.latency_gate(times["after"] / times["before"] if champion else None, gates.latency_ratio),
         _unseen(comparison, [before, after]),
-        _coverage(comparison, len(after.rows)),
+        _coverage(comparison, before, after),
         *proofs,
     ]
     results = [result for result in asked if result is not None]
@@ -152,11 +158,18 @@ def _unseen(comparison: Comparison, evaluations: Sequence[Evaluation]) -> GateRe
     return GateResult("unseen", "passed", f"neither was fitted on anything from {start} on")
 
 
-def _coverage(comparison: Comparison, rows: int) -> GateResult:
-    """The rows that both answered are most of those that the challenger did."""
-    both = len(comparison.rows)
-    enough = both >= rows / 2
-    return GateResult("coverage", "passed" if enough else "open", f"compared on {both:,} of {rows:,} rows")
+MOST_UNANSWERED = 0.01
+
+
+def _coverage(comparison: Comparison, before: Evaluation, after: Evaluation) -> GateResult:
+    """The rows that both answered are most of those that either did in the challenger's months, and it left out none."""
+    asked = before.rows[before.rows["period"].isin(after.rows["period"].unique())]
+    unanswered = int((~asked["id"].isin(after.rows["id"])).sum())
+    both, every = len(comparison.rows), len(after.rows) + unanswered
+    enough = both >= every / 2 and unanswered <= MOST_UNANSWERED * len(asked)
+    says = f"compared on {both:,} of {every:,} rows"
+    says += f"; {unanswered:,} that the champion answered have no answer of the challenger's" if unanswered else ""
+    return GateResult("coverage", "passed" if enough else "open", says)
 
 
 def prove(gates: Gates, history: History) -> list[GateResult]:
@@ -177,11 +190,11 @@ def prove(gates: Gates, history: History) -> list[GateResult]:
     ]
 
 
-def look_at(champion: Contender | None, challenger: Contender) -> Look:
-    """Return the look that judging a challenger is: at all the months that it has answered."""
+def look_at(champion: Contender | None, challenger: Contender, gates: Gates) -> Look:
+    """Return the look that judging a challenger by some gates is: at all the months that it has answered."""
     after = challenger.evaluation
     before = champion.version if champion else after.as_full(after.lowest).facts.version
-    return Look(challenger.version, before, *after.facts.period)
+    return Look(challenger.version, before, *after.facts.period, gates.digest)
 
 
 def judge_workspace(root: Path, champion: str | None, history: History, *, environment: str) -> Judgement:
@@ -194,5 +207,5 @@ def judge_workspace(root: Path, champion: str | None, history: History, *, envir
         held = contender(Revision(root, champion), Path(folder)) if champion else None
         challenger = contender(Revision(root), Path(folder))
         proofs = prove(gates, history)
-        look = note_look(root / layout.LOOKS, look_at(held, challenger))
+        look = note_look(root / layout.LOOKS, look_at(held, challenger, gates))
         return judge(held, challenger, gates, environment=environment, proofs=proofs, look=look)

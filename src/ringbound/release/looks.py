@@ -16,12 +16,16 @@ from ringbound.errors import RecordError
 
 @dataclass(frozen=True)
 class Look:
-    """A challenger held against a champion, both by their bundles' versions, on the months from `first` to `last`."""
+    """A challenger held against a champion, both by their bundles' versions, on the months from `first` to `last`.
+
+    `gates` is the digest of what they were held to.
+    """
 
     challenger: str
     champion: str
     first: str
     last: str
+    gates: str
 
     def overlaps(self, other: "Look") -> bool:
         """Return whether both are at some of the same months."""
@@ -33,7 +37,7 @@ HEADER = [field.name for field in fields(Look)]
 
 def read_looks(text: str | None, name: str) -> list[Look]:
     """Return the looks that the text of the file `name` holds, in order; none where there is no file."""
-    header, *lines = csv.reader(io.StringIO(text or ",".join(HEADER)))
+    header, *lines = [*csv.reader(io.StringIO(",".join(HEADER) if text is None else text))] or [[]]
     if header != HEADER or any(len(line) != len(HEADER) for line in lines):
         raise RecordError(f"{name}: expected a line with {', '.join(HEADER)} for each look; restore it with git")
     return [Look(*line) for line in lines]
@@ -44,7 +48,7 @@ def note_look(file: Path, look: Look) -> int:
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "looks.csv"
-    >>> [note_look(file, Look(model, "m0", "2013-11", "2013-12")) for model in ("m1", "m2", "m1")]
+    >>> [note_look(file, Look(model, "m0", "2013-11", "2013-12", "g")) for model in ("m1", "m2", "m1")]
     [1, 2, 1]
     """
     looks = read_looks(file.read_text("utf-8") if file.is_file() else None, file.name)

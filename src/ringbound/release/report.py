@@ -30,7 +30,7 @@ def report(base: Revision, head: Revision, *, environment: str) -> str:
         try:
             before, after = contender(base, Path(folder) / "base"), contender(head, Path(folder) / "head")
             gates = Gates.from_section(head.yaml("params.yaml").get("gates"))
-            look = number_of(look_at(before, after), read_looks(head.text(layout.LOOKS), layout.LOOKS))
+            look = number_of(look_at(before, after, gates), read_looks(head.text(layout.LOOKS), layout.LOOKS))
             judged = judge(before, after, gates, environment=environment, proofs=_proofs(head), look=look)
             parts = [*_verdict(judged, base, head)]
             if before.version != after.version:
@@ -168,7 +168,7 @@ def _calibration(judged: Judgement) -> Iterator[str]:
     )
     yield (
         "After the change, by tenths of the rows: bars are what was observed, the line is what was said. "
-        f"Calibration error: {error.before:.4f} before, {error.after:.4f} after."
+        f"Calibration error of the sample, noise included: {error.before:.4f} before, {error.after:.4f} after."
     )
 
 

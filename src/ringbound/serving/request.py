@@ -1,12 +1,13 @@
 """Rows asked about online: held to the declared request fields by pydantic, and as feature columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import numpy as np
 import pydantic
 
+from ringbound.data.values import shown
 from ringbound.errors import InputError
 from ringbound.features.columns import Category, Column
 from ringbound.features.definition import FeatureSet
@@ -23,17 +24,32 @@ def row_model(fields: Sequence[Field], name: str = "Row") -> type[pydantic.BaseM
     for field in fields:
         kind: Any
         if field.kind == "category":
-            pattern = f"^(?:{field.pattern})$" if field.pattern else None
-            kind = Annotated[str, pydantic.Field(min_length=1, max_length=200, pattern=pattern)]
+            kind = Annotated[str, pydantic.WithJsonSchema(_text_schema(field))]
         elif field.kind == "number":
             kind = Annotated[float, pydantic.Field(ge=field.ge, le=field.le, allow_inf_nan=False)]
         else:
             kind = pydantic.AwareDatetime
+        kind = kind if field.required else kind | None
         described = pydantic.Field(
             ... if field.required else None, description=field.description, examples=[field.example]
         )
-        definitions[field.name] = (kind if field.required else kind | None, described)
+        definitions[field.name] = (Annotated[kind, pydantic.BeforeValidator(_parser(field))], described)
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **definitions)
+
+
+def _text_schema(field: Field) -> dict[str, Any]:
+    pattern = {"pattern": f"^(?:{field.pattern})$"} if field.pattern else {}
+    return {"type": "string", "minLength": 1, "maxLength": 200, **pattern}
+
+
+def _parser(field: Field) -> Callable[[Any], Any]:
+    """Return what turns a value into the field's, by the one rule; a time comes as one with offset."""
+
+    def parse(value: Any) -> Any:
+        found = field.parse(value)
+        return found if found is None or field.kind != "timestamp" else EPOCH + found * MICROSECOND
+
+    return parse
 
 
 def columns_from_rows(rows: Sequence[pydantic.BaseModel], fields: Sequence[Field]) -> dict[str, Column]:
@@ -62,7 +78,10 @@ def validated(
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{what} {number}: {place}: {first['msg']}; got {first['input']!r}") from None
+            says = first["msg"].removeprefix("Value error, ")
+            if first["type"] != "value_error":
+                says = f"{says}; got {shown(first['input'])}"
+            raise InputError(f"{what} {number}: {place}: {says}") from None
     return checked
 
 

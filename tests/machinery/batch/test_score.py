@@ -189,3 +189,37 @@ def test_output_over_an_input_is_refused(bundle, events, questions, tmp_path):
     with pytest.raises(InputError, match="that is not an input"):
         score(str(file), file, bundle, events=events, progress=False)
     assert file.read_bytes() == before
+
+
+def test_a_scored_file_is_refused_in_one_line(bundle, events, questions, tmp_path):
+    first, again = write(questions, tmp_path / "in.csv"), tmp_path / "scored.csv"
+    score(str(first), again, bundle, events=events, progress=False)
+    with pytest.raises(InputError, match=r"expected rows without the columns that scoring adds; got \['probability'"):
+        score(str(again), tmp_path / "twice.parquet", bundle, events=events, progress=False)
+
+
+def test_lines_put_aside_by_an_earlier_run_do_not_outlive_it(bundle, events, questions, tmp_path):
+    given, output = write(questions[:3], tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+    whole = given.read_text()
+    given.write_text(whole + "no row\n")
+    assert score(str(given), output, bundle, events=events, progress=False).malformed == 1
+    aside = tmp_path / "out.jsonl.malformed"
+    assert aside.read_text() == "no row\n"
+    given.write_text(whole)
+    assert score(str(given), output, bundle, events=events, progress=False).malformed == 0
+    assert not aside.exists()
+
+
+def test_a_name_that_first_comes_late_is_not_lost_and_half_a_surrogate_is_that_rows_error(
+    bundle, events, questions, tmp_path
+):
+    plain = [
+        {name: value for name, value in row.items() if name != "courier"} | {"note": "x" * 50} for row in questions
+    ]
+    rows = [*plain, questions[0] | {"courier": "c07"}, questions[0] | {"depot": "\ud83d"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    score(str(tmp_path / "in.jsonl"), tmp_path / "out.jsonl", bundle, events=events, progress=False)
+    *_, late, odd = read(tmp_path / "out.jsonl")
+    assert late["courier"] == "c07"
+    assert late["error"] is None
+    assert "depot: expected text" in odd["error"]

@@ -93,3 +93,10 @@ def test_what_is_written_is_read_back(tmp_path):
     assert read_drift(text, "HEAD") == list(drift.shifts)
     with pytest.raises(RecordError, match=r"HEAD: drift.csv is not one of ours"):
         read_drift(text.replace("True", "maybe").replace("False", "maybe"), "HEAD")
+
+
+def test_two_days_a_side_that_have_nothing_in_common_are_drift():
+    before, after = (
+        pd.DataFrame({"x": np.random.default_rng(k).normal(k, 1, 400), "day": np.arange(400) // 200}) for k in (0, 50)
+    )
+    assert moved({"1": before, "2": after}, ["x"])["drifted"].item()

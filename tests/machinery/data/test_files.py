@@ -78,8 +78,9 @@ def test_values_of_another_type_are_rejected_with_every_reason(tmp_path):
     reading = read(tmp_path / "rows.csv")
     assert len(reading.rows) == 2
     assert reading.rejected["reason"].tolist() == [
-        "id: expected integer, got x; size: expected number, got big; at: expected timestamp, got yesterday",
-        "id: expected integer, got 3.5",
+        "id: expected a whole number; got 'x'; size: expected a finite number; got 'big'; "
+        "at: expected a time with offset, like 2013-11-27T17:15:00-05:00; got 'yesterday'",
+        "id: expected a whole number; got '3.5'",
     ]
 
 

@@ -33,7 +33,7 @@ def table(request, tmp_path, rows) -> Table:
         engine = sa.create_engine(f"sqlite:///{tmp_path}/sales.db")
         texts.to_sql("sales", engine, index=False)
         engine.dispose()
-        source = Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, time="made")
+        source = Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, time="made", zone="UTC")
     return Table("sales", source, COLUMNS, ("made", "id"), "made")
 
 
@@ -95,7 +95,7 @@ def test_complete_months_are_not_asked_of_a_database_again(tmp_path, rows):
     texts.to_sql("sales", engine, index=False)
     table = Table(
         "sales",
-        Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, "made"),
+        Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, "made", zone="UTC"),
         COLUMNS,
         ("made",),
         "made",
@@ -114,7 +114,7 @@ def test_rows_without_a_usable_time_are_kept_aside(tmp_path):
     rejected = pd.read_parquet(tmp_path / "a/rejected.parquet")
     assert len(read_table(tmp_path / "a", "sales")) == 1
     assert sorted(rejected["reason"]) == [
-        "id: expected integer, got x",
+        "id: expected a whole number; got 'x'",
         "sales, made: missing, or a time that does not exist",
     ]
     assert "'id': '2'" in rejected.set_index("place")["row"]["row 2"]
@@ -127,7 +127,7 @@ def test_unreadable_rows_of_a_database_are_the_same_step_by_step(tmp_path, rows)
     engine = sa.create_engine(f"sqlite:///{tmp_path}/sales.db")
     texts.to_sql("sales", engine, index=False)
     engine.dispose()
-    source = Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, time="made")
+    source = Sql(f"sqlite:///{tmp_path}/sales.db", "SELECT * FROM sales", COLUMNS, time="made", zone="UTC")
     table = Table("sales", source, COLUMNS, ("made", "id"), "made")
     run(table, "2013-02-20", tmp_path / "none", tmp_path / "a")
     steps = run(table, "2013-04-30", tmp_path / "a", tmp_path / "b")

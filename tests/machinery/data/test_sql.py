@@ -37,14 +37,16 @@ def url(request, tmp_path):
 
 
 def test_reads_typed_rows_up_to_through(url):
-    reading = Sql(url, "SELECT * FROM sales", COLUMNS, time="made").read(None, pd.Timestamp("2013-02-15T12:00:00Z"))
+    reading = Sql(url, "SELECT * FROM sales", COLUMNS, time="made", zone="UTC").read(
+        None, pd.Timestamp("2013-02-15T12:00:00Z")
+    )
     assert len(reading.rows) == 16
     assert reading.rows.dtypes.astype(str).tolist() == ["Int64", "str", "float64", "datetime64[us, UTC]"]
     assert reading.rows["made"].max() == pd.Timestamp("2013-02-15T12:00:00Z")
 
 
 def test_incremental_read_asks_for_newer_rows_only(url):
-    source = Sql(url, "SELECT * FROM sales", COLUMNS, time="made")
+    source = Sql(url, "SELECT * FROM sales", COLUMNS, time="made", zone="UTC")
     rows = source.read(pd.Timestamp("2013-02-01T00:00Z"), pd.Timestamp("2013-03-31T00:00Z")).rows
     assert len(rows) == 20
     assert rows["made"].min() == pd.Timestamp("2013-02-10T12:00:00Z")
@@ -52,7 +54,9 @@ def test_incremental_read_asks_for_newer_rows_only(url):
 
 def test_missing_column_is_one_clear_line(url):
     with pytest.raises(SourceError) as error:
-        Sql(url, "SELECT id, name, made FROM sales", COLUMNS, time="made").read(None, pd.Timestamp("2014-01-01T00:00Z"))
+        Sql(url, "SELECT id, name, made FROM sales", COLUMNS, time="made", zone="UTC").read(
+            None, pd.Timestamp("2014-01-01T00:00Z")
+        )
     assert "paid" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -60,11 +64,11 @@ def test_missing_column_is_one_clear_line(url):
 def test_database_that_is_down_is_one_clear_line_without_the_password(monkeypatch):
     monkeypatch.setenv("SHOP", f"postgresql+psycopg://reader:geheim@127.0.0.1:{free_port()}/shop")
     with pytest.raises(SourceError) as error:
-        Sql("$SHOP", "SELECT 1", COLUMNS, time="made").read(None, pd.Timestamp("2014-01-01T00:00Z"))
+        Sql("$SHOP", "SELECT 1", COLUMNS, time="made", zone="UTC").read(None, pd.Timestamp("2014-01-01T00:00Z"))
     assert "check that the database is up" in str(error.value)
     assert "geheim" not in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_password_is_not_described():
-    assert "geheim" not in Sql("postgresql://a:geheim@host/db", "SELECT 1", COLUMNS, time="made").describe()
+    assert "geheim" not in Sql("postgresql://a:geheim@host/db", "SELECT 1", COLUMNS, time="made", zone="UTC").describe()

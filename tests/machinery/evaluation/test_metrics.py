@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringbound.evaluation import by_slice, uncertainty
+from ringbound.evaluation.tenths import calibration_table
 from ringbound.problem import metrics
 
 
@@ -145,6 +146,24 @@ def test_the_calibration_error_of_a_calibrated_model_is_not_refuted():
     assert min(plain) > 0.01
 
 
+def test_a_calibration_error_is_held_by_its_interval_as_often_as_it_says():
+    """Sixty days in nine weeks, all stated a fifth too near the middle."""
+    held, runs = 0, 100
+    truth = None
+    for seed in range(-1, runs):
+        random = np.random.default_rng(seed + 1)
+        n = 200_000 if seed < 0 else 6000
+        p = random.random(n)
+        y = (random.random(n) < 0.5 + 1.25 * (p - 0.5) * 0.8 + 0.2 * (p - 0.5)).astype(float)
+        if seed < 0:
+            truth = metrics.calibration_error(y, p, np.ones(n))
+            continue
+        day, chosen = np.arange(n) // 100, {"e": metrics.calibration_error}
+        found = uncertainty.bootstrap(y, p, day, chosen, draws=200, seed=seed, stretch=7)["e"]
+        held += found.low <= truth <= found.high
+    assert held >= 90
+
+
 def test_a_calibration_error_that_is_there_is_found():
     random = np.random.default_rng(1)
     p = random.random(20_000)
@@ -154,6 +173,31 @@ def test_a_calibration_error_that_is_there_is_found():
     ]
     assert found.low > 0.05
     assert found.low < 0.093 < found.high, "the root mean square of 0.1 in eight tenths and about 0.05 in two"
+
+
+def test_equal_answers_have_no_order():
+    """One rate for all days, which rise: no tenth of them is off."""
+    y = np.repeat([0.0, 1.0], 500)
+    p = np.full(1000, 0.5)
+    assert metrics.calibration_error(y, p, np.ones(1000)) == 0
+    table = calibration_table(y, p, units=np.arange(1000) // 10)
+    assert table["observed"].tolist() == [0.5] * 10
+
+
+def test_a_difference_without_an_interval_is_no_judgement():
+    day = np.repeat([0, 1], 50)
+    y = np.where(day == 0, np.arange(100) % 2, 0.0)
+    one, two = np.random.default_rng(1).random((2, 100))
+    found = uncertainty.paired(y, one, two, day, {"auc": metrics.auc}, draws=50, seed=1)["auc"]
+    assert np.isnan(found.change.low)
+    assert found.judgement == "inconclusive"
+
+
+def test_a_slice_that_cannot_be_measured_spoils_no_other():
+    values, errors = pd.Series([0.3, 0.4, 0.5, np.nan]), pd.Series([0.0, 0.01, 0.01, np.nan])
+    shrunk = by_slice.shrink(values, errors)
+    assert np.isfinite(shrunk[:3]).all()
+    assert by_slice.shrink(values[:1], errors[:1]).tolist() == [0.3]
 
 
 def test_auc_within_blocks_knows_nothing_of_which_blocks_are_bad():

@@ -92,6 +92,12 @@ def test_answers_that_are_too_sure_or_too_high_are_said_to_be():
     assert "too high" in calibration_check(stating(np.sqrt(p), y)).caption
 
 
+def test_a_calibration_of_one_kind_of_outcome_is_refused():
+    p = examples.evaluation().answers["full"]
+    with pytest.raises(ModelError, match="expected outcomes of both kinds"):
+        calibration_check(stating(p, np.zeros(len(p))))
+
+
 def test_a_calibration_of_values_is_refused():
     result = examples.evaluation()
     facts = result.bundle.facts

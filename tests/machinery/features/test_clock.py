@@ -28,3 +28,11 @@ def test_changes_at_the_instant_of_the_change(change):
 
 def test_missing_stays_missing():
     assert np.isnat(local_clock(np.array(["NaT"], "datetime64[us]"), "America/New_York")).all()
+
+
+def test_the_first_and_the_last_year_have_local_clocks_too():
+    ends = np.array(["0001-01-01T00:00:00", "9999-12-31T23:59:59"], "datetime64[us]")
+    for zone in ("America/New_York", "Pacific/Kiritimati"):
+        offsets = (local_clock(ends, zone) - ends).astype(np.int64) / 3.6e9
+        assert (np.abs(offsets) <= 14).all()
+        assert local_clock(ends[:1], zone)[0] == local_clock(ends, zone)[0]
