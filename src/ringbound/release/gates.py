@@ -106,13 +106,13 @@ def better_gate(rows: pd.DataFrame, task: Task, *, look: int, alpha: float, draw
     low, high = change.interval(mean=True)
     outcome: Outcome = "passed" if chance < allowed else "failed" if low > 0 else "open"
     found = detectable(change.error, len(change.left_out), 1 - 2 * allowed)
-    which = "first look" if look == 1 else f"look {look}"
+    which = "the first look" if look == 1 else f"look {look}"
     return GateResult(
         "better",
         outcome,
         f"{task.loss} {task.losses(y, first).mean():.4f} → {task.losses(y, second).mean():.4f}, {change.value:+.4f} "
         f"(95% interval {low:+.4f} to {high:+.4f}) on {len(rows):,} rows; chance that it is no better {chance:.2g}, allowed "
-        f"{allowed:.2g} at the {which} at these months; a fall of about {found:.4f} would be found four times in five",
+        f"{allowed:.2g} at {which} at these months; a fall of about {found:.4f} would be found four times in five",
     )
 
 
