@@ -282,12 +282,27 @@ def _write_part(table: pa.Table, malformed: list[str], counted: list[int], part:
 
 
 def _write_csv(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            texts = [_text(_readable(value)) for value in table[field.name].to_pylist()]
+            table = table.set_column(place, field.name, pa.array(texts, pa.string()))
     pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
+
+
+def _readable(value: Any) -> Any:
+    """Return a value of Parquet as JSON has it: bytes as text, what else JSON has not as it shows itself."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value if value is None or isinstance(value, str) else json.loads(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _write_json(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
     for record in table.to_pylist():
-        buffer.write(json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n")
+        buffer.write(json.dumps(record, ensure_ascii=False, default=_plain).encode() + b"\n")
 
 
 def _write_arrow(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:

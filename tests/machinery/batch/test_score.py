@@ -223,3 +223,16 @@ def test_a_name_that_first_comes_late_is_not_lost_and_half_a_surrogate_is_that_r
     assert late["courier"] == "c07"
     assert late["error"] is None
     assert "depot: expected text" in odd["error"]
+
+
+@pytest.mark.parametrize("wanted", [".csv", ".jsonl", ".parquet"])
+def test_columns_of_other_types_come_out_and_are_refused_only_where_they_are_asked_for(
+    bundle, events, questions, tmp_path, wanted
+):
+    plain = pd.DataFrame(questions[:2])
+    plain["more"] = [{"a": [1]}, {"a": [2]}]
+    plain["raw"] = [b"caf\xe9", None]
+    plain.assign(depot=[["north"], ["hill"]]).to_parquet(tmp_path / "in.parquet")
+    done = score(str(tmp_path / "in.parquet"), tmp_path / f"out{wanted}", bundle, events=events, progress=False)
+    assert (done.rows, done.errors) == (2, 2)
+    assert "depot: expected text" in read(tmp_path / f"out{wanted}")[0]["error"]
