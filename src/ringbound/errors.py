@@ -57,6 +57,10 @@ class StoreError(RingboundError):
     """The operational store cannot be reached, or what it holds does not fit."""
 
 
+class NotAValueError(RingboundError, ValueError):
+    """What came is no value of the kind that is declared."""
+
+
 def one_line(error: BaseException, limit: int = 600) -> str:
     """Return the error's message on one line, at most `limit` characters long."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ringbound.data.values import EXACT, EXPECTED, FIRST, LAST, MISSING, Kind, NotAValueError, value_of
+from ringbound.data.values import EXACT, EXPECTED, FIRST, LAST, MISSING, Kind, value_of
+from ringbound.errors import NotAValueError
 
 TYPES: dict[Kind, pa.DataType] = {
     "string": pa.string(),

@@ -23,6 +23,8 @@ from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from ringbound.errors import NotAValueError
+
 Kind = Literal["string", "number", "integer", "boolean", "timestamp"]
 EXPECTED: dict[Kind, str] = {
     "string": "text",
@@ -48,10 +50,6 @@ TIME = re.compile(
 LONGEST = 400
 """Characters beyond which nothing is a number or a time."""
 WORDS = {"true": True, "1": True, "false": False, "0": False}
-
-
-class NotAValueError(ValueError):
-    """What came is no value of the kind that is declared."""
 
 
 def value_of(

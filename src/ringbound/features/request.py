@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ringbound.data.values import EXPECTED, MISSING, NotAValueError, shown, value_of
+from ringbound.data.values import EXPECTED, MISSING, shown, value_of
 from ringbound.data.values import Kind as ValueKind
+from ringbound.errors import NotAValueError
 
 Kind = Literal["category", "number", "timestamp"]
 

@@ -23,7 +23,8 @@ from ringbound.batch.table import columns_from_table
 from ringbound.data.conversion import convert
 from ringbound.data.files import Files
 from ringbound.data.sql import Sql
-from ringbound.data.values import NotAValueError, value_of
+from ringbound.data.values import value_of
+from ringbound.errors import NotAValueError
 from ringbound.features.columns import Category
 from ringbound.features.request import Field
 from ringbound.serving.request import row_model
