@@ -10,7 +10,8 @@ from ringbound.cli.options import PROD, EnvironmentOption
 from ringbound.workspace import layout
 
 if TYPE_CHECKING:
-    from ringbound.release.registry import Entry, Registry
+    from ringbound.release.registry import Registry
+    from ringbound.release.tags import Entry
 
 ReasonOption = Annotated[str, typer.Option(help="Why; kept for good.")]
 PushOption = Annotated[

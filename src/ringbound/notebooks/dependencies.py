@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ringbound import workspace
-from ringbound.errors import NotebookError, one_line
-from ringbound.notebooks.source import all_notebooks, code_cells, parameters, read
+from ringbound.errors import WorkspaceError, one_line
+from ringbound.notebooks.source import all_notebooks, parameters, parsed, read
 from ringbound.workspace import layout
 from ringbound.workspace.code import digest
 from ringbound.workspace.modules import MACHINERY, Modules
@@ -37,12 +37,13 @@ class CodeFacts(Record):
     cells: list[str]
 
 
-def code_facts(cells: Sequence[str], root: Path, modules: Modules, *, travels: bool = False) -> CodeFacts:
+def code_facts(cells: Sequence[ast.Module], root: Path, modules: Modules, *, travels: bool = False) -> CodeFacts:
     """Return what a stage's code depends on, what runs stages included.
 
     Code that `travels` is packed as it stands, so of its modules every byte counts, and nothing runs it as a stage.
     """
-    reached = modules.reached("\n".join([*map(_plain, cells), "" if travels else RUNNER]))
+    code = [statement for cell in cells for statement in cell.body]
+    reached = modules.reached(ast.Module([*code, *([] if travels else ast.parse(RUNNER).body)], []))
     # What ringbound lists as public is looked up name by name: another name in the list changes no result.
     digests = {
         name: module.sha256 if travels else module.digest
@@ -51,35 +52,28 @@ def code_facts(cells: Sequence[str], root: Path, modules: Modules, *, travels: b
     }
     lock = root / LOCK
     environment = hashlib.sha256(lock.read_bytes()).hexdigest()[:16] if lock.is_file() else "not locked"
-    return CodeFacts(environment, digests, [_cell_digest(cell) for cell in cells])
-
-
-def _plain(source: str) -> str:
-    """Return a cell as the Python that IPython makes of it: magics and shell commands become calls."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return TransformerManager().transform_cell(source)
-
-
-def _cell_digest(source: str) -> str:
-    """Return the digest of a cell's code without prose."""
-    return digest(ast.parse(_plain(source)))
+    return CodeFacts(environment, digests, [digest(cell) for cell in cells])
 
 
 def write_code(root: Path) -> None:
-    """Write the code facts of every notebook, and of every script in bentos/, into data/code."""
+    """Write the code facts of every stage's notebook, and of every script in bentos/, into data/code.
+
+    Notebooks that no stage of dvc.yaml is made from, like scratch ones, are left alone.
+    """
     folder = workspace.fresh_folder(root / layout.CODE)
     modules = Modules(root)
+    stages = workspace.load_yaml(root / "dvc.yaml").get("stages", {})
     for notebook in all_notebooks(root):
-        try:
+        if notebook.stem in stages:
             nb = read(notebook)
-            facts = code_facts([*code_cells(nb), f"DEFAULTS = {parameters(nb, notebook.stem)!r}"], root, modules)
-        except SyntaxError as error:
-            raise NotebookError(
-                f"notebooks/{notebook.name}: its code cells are not Python: {one_line(error)}; correct the cell"
-            ) from error
-        facts.write(folder / f"{notebook.stem}.json")
-    problem = f"import {workspace.problem_entry(root).partition(':')[0]}\n"
+            defaults = ast.parse(f"DEFAULTS = {parameters(nb, notebook.stem)!r}")
+            facts = code_facts([*parsed(nb, notebook.stem), defaults], root, modules)
+            facts.write(folder / f"{notebook.stem}.json")
+    problem = ast.parse(f"import {workspace.problem_entry(root).partition(':')[0]}")
     for script in sorted((root / "bentos").glob("*.py")):
-        facts = code_facts([script.read_text("utf-8"), problem], root, modules, travels=True)
+        try:
+            tree = ast.parse(script.read_text("utf-8"))
+        except (SyntaxError, ValueError) as error:
+            raise WorkspaceError(f"bentos/{script.name}: expected Python; {one_line(error)}; correct it") from error
+        facts = code_facts([tree, problem], root, modules, travels=True)
         facts.write(folder / "bentos" / f"{script.stem}.json")

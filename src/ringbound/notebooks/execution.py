@@ -71,12 +71,21 @@ def execute(path: Path, given: dict[str, Any], *, cwd: Path) -> nbformat.Noteboo
         papermill.execute_notebook(str(path), None, given, cwd=str(cwd), **options)
     except PapermillExecutionError as error:
         said = f"{error.ename}: {error.evalue or _failing_line(error.traceback)}"
-        raise CellError(f"{where}, cell {error.cell_index}: {one_line(Exception(said))}", running[0]) from None
+        raise CellError(
+            f"{where}, cell {_number(running[0], error)}: {one_line(Exception(said))}", running[0]
+        ) from None
     except DeadKernelError:
         raise CellError(f"{where}: the kernel was killed, perhaps for want of memory; run again", running[0]) from None
     finally:
         _progress(" " * 60)
     return running[0]
+
+
+def _number(nb: nbformat.NotebookNode, error: Any) -> int:
+    """Return the place of the cell that failed in the notebook as written, from 1: papermill has put in others."""
+    tags = [cell.metadata.get("tags", []) for cell in nb.cells]
+    before = [t for t in tags if "papermill-error-cell-tag" not in t][: error.cell_index + 1]
+    return sum("injected-parameters" not in t for t in before)
 
 
 def _progress(text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ringbound import workspace
 from ringbound.errors import NotebookError
-from ringbound.notebooks.source import all_notebooks, cleaned, code_cells, read, write_clean
+from ringbound.notebooks.source import all_notebooks, cleaned, numbered_code, read, write_clean, wrong_at
 
 LOG = logging.getLogger(__name__)
 LOOKS_UP = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -33,20 +33,32 @@ def _nb_export(notebooks: Sequence[Path], folder: Path) -> None:
     from nbdev.export import nb_export
 
     for notebook in notebooks:
-        _check_name(notebook)
+        _check_exports(notebook)
         nb_export(str(notebook), lib_path=str(folder))
 
 
-def _check_name(notebook: Path) -> None:
-    """Refuse a notebook whose module has another name than it; one that exports has to name it."""
-    cells = code_cells(read(notebook))
-    named = [name.strip() for cell in cells for name in re.findall(r"^#\|\s*default_exp\s(.*)$", cell, flags=re.M)]
-    exports = any(re.search(r"^#\|\s*exports?\s*$", cell, flags=re.M) for cell in cells)
-    if (named or exports) and named != [notebook.stem]:
+def _check_exports(notebook: Path) -> None:
+    """Refuse a notebook whose module would have another name than it, and an exported cell that no module can have."""
+    cells = numbered_code(read(notebook))
+    named = [
+        match.strip() for cell in cells.values() for match in re.findall(r"^#\|\s*default_exp\s(.*)$", cell, flags=re.M)
+    ]
+    exported = {
+        number: cell for number, cell in cells.items() if re.search(r"^#\|\s*export[is]?\s*$", cell, flags=re.M)
+    }
+    if (named or exported) and named != [notebook.stem]:
         raise NotebookError(
             f"notebooks/{notebook.name}: expected one cell with `#| default_exp {notebook.stem}`, since a notebook and its "
             f"module share one name; got {named or 'none'}"
         )
+    for number, cell in exported.items():
+        try:
+            compile(cell, notebook.name, "exec")
+        except (SyntaxError, ValueError) as error:
+            raise NotebookError(
+                f"notebooks/{notebook.name}, cell {number}: expected Python alone, as in every cell that is exported; "
+                f"{wrong_at(error)}; correct it, or do not export it"
+            ) from None
 
 
 def _exported(notebooks: Sequence[Path], folder: Path) -> list[Path]:
@@ -82,7 +94,7 @@ def undefined(module: Path) -> list[str]:
     """Return, one line each, what a module's code uses and nothing in it defines: names that only private cells know."""
     try:
         code = compile(module.read_text("utf-8"), module.name, "exec")
-    except SyntaxError as error:
+    except SyntaxError as error:  # of its cells together, like an import from __future__ that comes late
         return [f"{module.stem}: line {error.lineno}: {error.msg}; correct notebooks/{module.stem}.ipynb"]
     stored = {i.argval for i in dis.get_instructions(code) if i.opname.startswith("STORE_")} | set(_made_global(code))
     lines = []
@@ -137,13 +149,17 @@ def export_after_save(model: dict[str, Any], os_path: str, **_: Any) -> None:
 def problems(root: Path) -> list[str]:
     """Return what is wrong with the workspace's notebooks and their modules, one line each."""
     notebooks, package = all_notebooks(root), root / "src" / workspace.package_name(root)
-    lines = [
-        f'notebooks/{nb.name} is not clean; run "ringbound notebooks clean"'
-        for nb in notebooks
-        if cleaned(nb) != nb.read_text("utf-8")
-    ]
+    lines, sound = [], []
+    for notebook in notebooks:
+        try:
+            if cleaned(notebook).encode() != notebook.read_bytes():
+                lines.append(f'notebooks/{notebook.name} is not clean; run "ringbound notebooks clean"')
+            _check_exports(notebook)
+            sound.append(notebook)
+        except NotebookError as error:
+            lines.append(str(error))
     with tempfile.TemporaryDirectory() as folder:
-        fresh = _exported(notebooks, Path(folder) / package.name)
+        fresh = _exported(sound, Path(folder) / package.name)
         lines += [f"{package.name}.{line}" for module in fresh for line in undefined(module)]
         lines += [
             f'{package.name}.{module.stem} is out of step with its notebook; run "ringbound notebooks export"'
@@ -153,7 +169,7 @@ def problems(root: Path) -> list[str]:
         lines += [
             f"{package.name}.{name} is what notebooks/{name}.ipynb exported once; now it exports nothing; delete the module, "
             "or mark its cells with `#| export`"
-            for name in _no_longer(notebooks, fresh, package)
+            for name in _no_longer(sound, fresh, package)
         ]
     known = {nb.stem for nb in notebooks} | {"__init__", "_modidx"}
     lines += [

@@ -1,8 +1,10 @@
 """Notebooks as source files: read, clean, list parameters and code."""
 
 import ast
+import codecs
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,51 @@ PARAMETERS_TAG = "parameters"
 
 def read(path: Path) -> dict[str, Any]:
     """Read a notebook, each cell's source as one text; `NotebookError` where it is missing or is not one."""
-    try:
-        nb = json.loads(path.read_text("utf-8"))
-        for cell in nb["cells"]:
-            cell["source"] = "".join(cell["source"])
-            if not isinstance(cell["metadata"], dict) or cell["cell_type"] not in ("code", "markdown", "raw"):
-                raise TypeError(f"a cell of type {cell['cell_type']!r}")
-    except FileNotFoundError as error:
-        raise NotebookError(f"expected notebooks/{path.name}; it is not there; one stage is one notebook") from error
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise NotebookError(f"expected a notebook; notebooks/{path.name} is none: {one_line(error)}") from error
+    nb, odd = _loaded(path)
+    if odd:
+        raise NotebookError(f'notebooks/{path.name}: {odd}; run "ringbound notebooks clean"')
     return nb
+
+
+def _loaded(path: Path) -> tuple[dict[str, Any], str]:
+    """Return a notebook, and what is odd about its file that cleaning mends."""
+    where = f"notebooks/{path.name}"
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise NotebookError(f"expected {where}; it is not there; one stage is one notebook") from error
+    except UnicodeDecodeError as error:
+        raise NotebookError(f"expected a notebook; {where} is no UTF-8: {one_line(error)}; restore it") from error
+    if not text.strip():
+        raise NotebookError(f"expected a notebook; {where} is empty; restore it from git, or delete it")
+    odd = "begins with a byte-order mark" if content.startswith(codecs.BOM_UTF8) else ""
+    try:
+        nb = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if marks := re.search(r"^\s*(<<<<<<<|>>>>>>>)", text, flags=re.M):
+            line = text.count("\n", 0, marks.end()) + 1
+            raise NotebookError(
+                f'{where}: line {line} is of a merge that is not settled; settle it; "nbdev-fix {where}" helps'
+            ) from None
+        raise NotebookError(f"expected a notebook; {where} is none: {one_line(error)}; restore it from git") from None
+    if isinstance(nb, dict) and "worksheets" in nb:
+        raise NotebookError(f"{where}: expected format 4; got {nb.get('nbformat')}; open it in JupyterLab and save it")
+    if not isinstance(nb, dict) or not isinstance(nb.get("cells"), list):
+        raise NotebookError(f"expected a notebook; {where} is none: it has no list of cells; restore it from git")
+    for number, cell in enumerate(nb["cells"], start=1):
+        try:
+            cell["source"] = "".join(cell["source"])
+            if cell["cell_type"] not in ("code", "markdown", "raw"):
+                raise TypeError(f"it is of type {cell['cell_type']!r}")
+            if not isinstance(cell.setdefault("metadata", None), dict):
+                odd = odd or f"cell {number} has no metadata"
+                cell["metadata"] = {}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise NotebookError(
+                f"{where}, cell {number}: expected a cell; {one_line(error)}; restore it from git"
+            ) from None
+    return nb, odd
 
 
 def dumps(nb: Mapping[str, Any]) -> str:
@@ -48,19 +84,21 @@ def clean(nb: dict[str, Any]) -> None:
 
 def cleaned(path: Path) -> str:
     """Return the text the notebook has when it is clean."""
-    nb = read(path)
+    nb, _ = _loaded(path)
     clean(nb)
-    return dumps(nb)
-
-
-def write_clean(path: Path) -> None:
-    """Write the notebook as it is when it is clean, whole or not at all."""
+    text = dumps(nb)
     try:
-        content = cleaned(path).encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise NotebookError(
             f"notebooks/{path.name}: has a character that is none: {one_line(error, 100)}; remove it"
         ) from error
+    return text
+
+
+def write_clean(path: Path) -> None:
+    """Write the notebook as it is when it is clean, whole or not at all."""
+    content = cleaned(path).encode()
     if content != path.read_bytes():
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         unfinished.write_bytes(content)
@@ -108,7 +146,42 @@ def parameters(nb: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def code_cells(nb: Mapping[str, Any]) -> list[str]:
     """Return the code cells alone."""
-    return [c["source"] for c in nb["cells"] if c["cell_type"] == "code"]
+    return list(numbered_code(nb).values())
+
+
+def numbered_code(nb: Mapping[str, Any]) -> dict[int, str]:
+    """Return the code cells by their place among all cells, from 1."""
+    return {place: c["source"] for place, c in enumerate(nb["cells"], start=1) if c["cell_type"] == "code"}
+
+
+def parsed(nb: Mapping[str, Any], name: str) -> list[ast.Module]:
+    """Return each code cell as the Python that the kernel runs; `NotebookError` names the first that is none.
+
+    Magics and shell commands become calls. The body of a magic that runs Python, like `%%time`, follows its call.
+    """
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    trees = []
+    for number, source in numbered_code(nb).items():
+        plain = TransformerManager().transform_cell(source)
+        first, _, body = source.lstrip().partition("\n")
+        try:
+            trees.append(ast.parse(plain))
+            if re.match(r"%%(time|timeit|capture|prun)\b", first):
+                trees[-1].body += ast.parse(TransformerManager().transform_cell(body)).body
+        except (SyntaxError, ValueError) as error:
+            raise NotebookError(
+                f"notebooks/{name}.ipynb, cell {number}: expected Python; {wrong_at(error)}; correct the cell"
+            ) from None
+    return trees
+
+
+def wrong_at(error: SyntaxError | ValueError) -> str:
+    """Say what is wrong with code, and the line where."""
+    if not isinstance(error, SyntaxError):  # a NUL, or half a surrogate pair
+        return one_line(error, 200)
+    line = (error.text or "").strip()
+    return f"{error.msg}, at {line[:60]!r}" if line else error.msg
 
 
 def all_notebooks(root: Path) -> list[Path]:

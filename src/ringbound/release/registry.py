@@ -5,47 +5,28 @@
 
 Tags are annotated: who, when and, in the message, why. Git makes a tag or says that it is there, so of two changes that
 see the same state one wins. Everything but pushing works without a network.
+
+What others tag is read as GTO reads it: any semantic version (`v2.1.3`), with or without a number at the end; a tag with
+`!` takes a version back, or takes it out of an environment; a light tag is nobody's. An environment has the version that
+was given to it last and not taken out again.
 """
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ringbound import workspace
 from ringbound.errors import RegistryError, WorkspaceError
 from ringbound.evaluation.records import Metrics
 from ringbound.models.bundle import ModelFacts, read_facts
 from ringbound.release.gates import Verdict
+from ringbound.release.tags import Entry, precedence, read_entries, short
 from ringbound.workspace import layout
 from ringbound.workspace.revision import Revision, git
 
 SERVED = (layout.MODELS, layout.BENTO.rpartition("/")[0])
 """What has to be fetched to serve a version."""
-FORMAT = (
-    "%(refname:strip=2)%00%(*objectname)%00%(taggername) %(taggeremail)%00%(taggerdate:iso-strict)%00%(contents)%01"
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One tag: a version registered, or an environment given another version; `number` counts an environment's changes."""
-
-    action: Literal["register", "promote", "rollback"]
-    version: str
-    environment: str
-    number: int
-    commit: str
-    who: str
-    when: str
-    note: str
-
-    @property
-    def subject(self) -> str:
-        """The first line of the note."""
-        return next(iter(self.note.splitlines()), "")
 
 
 class Registry:
@@ -57,54 +38,49 @@ class Registry:
 
     def entries(self) -> list[Entry]:
         """Return everything that happened, oldest first."""
-        raw = git(
-            self.root, "for-each-ref", f"--format={FORMAT}", f"refs/tags/{self.name}@*", f"refs/tags/{self.name}#*"
-        )
-        fields = [record.strip("\n").split("\0") for record in raw.split("\1") if record.strip("\n")]
-        entries, version_of = [], {}
-        for tag, commit, who, when, contents in fields:
-            if match := re.fullmatch(re.escape(self.name) + r"@v(\d+)\.0\.0", tag):
-                version_of[commit] = f"v{match[1]}"
-                entries.append(
-                    Entry("register", f"v{match[1]}", "", int(match[1]), commit, who, when, contents.strip())
-                )
-        for tag, commit, who, when, contents in fields:
-            if match := re.fullmatch(re.escape(self.name) + r"#([A-Za-z0-9_-]+)#(\d+)", tag):
-                action: Literal["promote", "rollback"] = "rollback" if contents.startswith("roll back") else "promote"
-                version = version_of.get(commit, commit[:8])
-                entries.append(Entry(action, version, match[1], int(match[2]), commit, who, when, contents.strip()))
-        return sorted(entries, key=lambda e: (e.when, e.environment, e.number))
+        return read_entries(self.root, self.name)
 
     def versions(self) -> dict[str, Entry]:
-        """Return every version, in order."""
-        registered = sorted((e for e in self.entries() if e.action == "register"), key=lambda e: e.number)
-        return {entry.version: entry for entry in registered}
+        """Return every version that was not taken back, in order."""
+        latest = {entry.version: entry for entry in self.entries() if not entry.environment}
+        standing = [entry for entry in latest.values() if entry.action == "register"]
+        return {entry.version: entry for entry in sorted(standing, key=lambda e: precedence(e.version))}
 
     def version(self, name: str) -> Entry:
-        """Return a version by its name (`v2`), or the one that an environment has."""
+        """Return a version by its name (`v2`, `v2.0.0`), or the one that an environment has."""
         versions = self.versions()
-        if name in versions:
-            return versions[name]
+        if re.match(r"v[0-9]", name) and (known := short(name[1:])) in versions:
+            return versions[known]
         if name and (held := self.holder(name)):
-            return versions[held.version]
+            return self._version_of(held)
         raise RegistryError(
             f"registry: expected a version of {list(versions)} or an environment that has one; got {name!r}"
         )
 
+    def _version_of(self, change: Entry) -> Entry:
+        versions = self.versions()
+        if change.version not in versions:
+            raise RegistryError(
+                f"registry: {change.environment} was given commit {change.commit[:8]}, which is no version; "
+                f'run "ringbound registry register {change.commit[:8]}", or fetch its tag'
+            )
+        return versions[change.version]
+
     def changes(self, environment: str) -> list[Entry]:
         """Return the changes of an environment, in order."""
-        return sorted((e for e in self.entries() if e.environment == environment), key=lambda e: e.number)
+        return [entry for entry in self.entries() if entry.environment == environment]
 
     def holder(self, environment: str) -> Entry | None:
-        """Return the latest change of an environment: what it has now."""
-        changes = self.changes(environment)
-        return changes[-1] if changes else None
+        """Return the change by which an environment has what it has now; None where it has nothing."""
+        return self.environments().get(environment)
 
     def environments(self) -> dict[str, Entry]:
-        """Return what every environment has now."""
-        return {
-            entry.environment: entry for entry in sorted(self.entries(), key=lambda e: e.number) if entry.environment
-        }
+        """Return the change by which every environment has what it has now."""
+        entries = self.entries()
+        gone = {entry.version for entry in entries if not entry.environment} - set(self.versions())
+        latest = {(entry.environment, entry.version): entry for entry in entries if entry.environment}
+        given = [entry for entry in latest.values() if entry.action != "unassign" and entry.version not in gone]
+        return {entry.environment: entry for entry in sorted(given, key=lambda e: (e.time, e.number))}
 
     def register(self, revision: str = "HEAD", *, note: str = "") -> Entry:
         """Make a revision a version. Its model must be described in git, as `dvc repro` leaves it."""
@@ -117,7 +93,8 @@ class Registry:
         for known in self.versions().values():
             if known.commit == commit.commit:
                 raise RegistryError(f"registry: {revision} is {known.version} already")
-        number = 1 + max((entry.number for entry in self.versions().values()), default=0)
+        majors = [precedence(entry.version)[0] for entry in self.entries() if not entry.environment]
+        number = 1 + max(majors, default=0)
         self._tag(f"{self.name}@v{number}.0.0", commit.commit or "", note or f"model {model.version}")
         return self.versions()[f"v{number}"]
 
@@ -140,26 +117,28 @@ class Registry:
         note += (
             f"\n\nforced, against: {objection or 'nothing'}\nreason: {reason}" if force else f"\n\n{reason}".rstrip()
         )
-        return self._assign(chosen, environment, held, note)
+        return self._assign(chosen, environment, note)
 
     def rollback(self, environment: str, *, reason: str = "") -> Entry:
         """Give an environment what it had before its last promotion that stands; the way back needs no verdict."""
         standing: list[Entry] = []
         for change in self.changes(environment):
-            if change.action == "rollback":
-                standing.pop()
+            if change.action == "unassign":
+                standing = [earlier for earlier in standing if earlier.version != change.version]
+            elif change.action == "rollback":
+                standing = standing[:-1]
             else:
                 standing.append(change)
         if len(standing) < 2:
             have = standing[-1].version if standing else "nothing"
             raise RegistryError(f"registry: {environment} has {have}, and nothing before it to roll back to")
-        before, now = self.versions()[standing[-2].version], standing[-1]
+        before, now = self._version_of(standing[-2]), standing[-1]
         note = f"roll back {environment} from {now.version} to {before.version}" + f"\n\n{reason}".rstrip()
-        return self._assign(before, environment, self.holder(environment), note)
+        return self._assign(before, environment, note)
 
     def push(self, entry: Entry, remote: str) -> None:
         """Push an entry's tag; where another came first, take ours back and say whose it is."""
-        tag = self._tag_of(entry)
+        tag = entry.tag
         try:
             git(self.root, "push", "-q", remote, f"refs/tags/{tag}")
         except WorkspaceError as error:
@@ -183,22 +162,24 @@ class Registry:
         if verdict.decision != "promote":
             failed = "; ".join(f"{r.gate}: {r.says}" for r in verdict.results if r.outcome != "passed")
             return f"its verdict is {verdict.decision} ({failed})"
-        if held and verdict.environment == environment:
+        if held:
             served = Revision(self.root, held.commit).record(layout.MODEL, ModelFacts)
             champion = served.version if served else "a model that is not described"
             if verdict.champion != champion:
                 return f"its verdict is against {verdict.champion}, but {environment} has {champion} ({held.version})"
         return ""
 
-    def _assign(self, chosen: Entry, environment: str, held: Entry | None, note: str) -> Entry:
+    def _assign(self, chosen: Entry, environment: str, note: str) -> Entry:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", environment):
             raise RegistryError(f"registry: expected an environment of letters, digits, - and _; got {environment!r}")
-        self._tag(f"{self.name}#{environment}#{1 + (held.number if held else 0)}", chosen.commit, note)
-        return self.changes(environment)[-1]
+        number = 1 + max((change.number for change in self.changes(environment)), default=0)
+        tag = self._tag(f"{self.name}#{environment}#{number}", chosen.commit, note)
+        return next(entry for entry in self.entries() if entry.tag == tag)
 
-    def _tag(self, tag: str, commit: str, note: str) -> None:
+    def _tag(self, tag: str, commit: str, note: str) -> str:
         try:
             git(self.root, "tag", "-a", tag, commit, "--cleanup=verbatim", "-m", note)
+            return tag
         except WorkspaceError as error:
             if "already exists" not in str(error):
                 raise
@@ -207,13 +188,10 @@ class Registry:
             ) from error
 
     def _first(self, tag: str) -> str:
-        entry = next(e for e in self.entries() if self._tag_of(e) == tag)
+        entry = next((e for e in self.entries() if e.tag == tag), None)
+        if entry is None:
+            return f"{tag} is there, and is no tag of this registry"
         return f"{entry.subject}, by {entry.who} at {entry.when}"
-
-    def _tag_of(self, entry: Entry) -> str:
-        if entry.action == "register":
-            return f"{self.name}@{entry.version}.0.0"
-        return f"{self.name}#{entry.environment}#{entry.number}"
 
 
 def describe(registry: Registry, name: str) -> str:
@@ -257,7 +235,8 @@ def history(entries: Sequence[Entry]) -> list[str]:
     lines = []
     for e in entries:
         note = " / ".join(filter(None, e.note.splitlines()))
-        lines.append(f"{e.when}  {e.environment or 'version':<10} {e.version:<5} {note}  ({e.who})")
+        taken = {"deregister": "taken back: ", "unassign": "taken out: "}.get(e.action, "")
+        lines.append(f"{e.when}  {e.environment or 'version':<10} {e.version:<5} {taken}{note}  ({e.who})")
     return lines
 
 

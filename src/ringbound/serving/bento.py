@@ -1,5 +1,6 @@
 """Build the Bento, the archive in which a bundle, the code it needs and the service travel; unpack it where it serves."""
 
+import ast
 import gzip
 import hashlib
 import io
@@ -72,7 +73,7 @@ def build_bento(name: str, *, bundle_folder: Path, root: Path, archive: Path) ->
     facts = read_facts(bundle_folder)
     modules = Modules(root)
     service = (root / SERVICE / "service.py").read_text("utf-8")
-    shipped = modules.reached(f"{service}\nimport {facts.model.entry.partition(':')[0]}\n")
+    shipped = modules.reached(ast.parse(f"{service}\nimport {facts.model.entry.partition(':')[0]}\n"))
     context = workspace.fresh_folder(root / layout.BENTO_HOME / f"context.{os.getpid()}")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(root / SERVICE, context, dirs_exist_ok=True, ignore=ignored)

@@ -66,10 +66,10 @@ class Modules:
                 if (place / relative).is_file():
                     yield Module(name, place / relative, relative)
 
-    def reached(self, code: str) -> dict[str, Module]:
+    def reached(self, code: ast.Module) -> dict[str, Module]:
         """Return, by name, all modules that the code imports, directly or through others, and the packages they are in."""
         seen: dict[str, Module] = {}
-        waiting = list(self._imported(ast.parse(code), ""))
+        waiting = list(self._imported(code, ""))
         while waiting:
             name = waiting.pop()
             module = self.find(name)

@@ -24,6 +24,7 @@ class Workspace:
         self.write("src/tiny/unused.py", UNUSED)
         self.notebook("one", code_cell("from tiny.scaling import scaled\nscaled(1)"))
         self.notebook("two", code_cell("print('two')"))
+        self.write("dvc.yaml", "stages: {one: {}, two: {}}\n")
         self.before = self.facts()
 
     def write(self, path: str, text: str) -> None:
@@ -164,3 +165,14 @@ def test_a_module_that_is_not_python_is_named(space):
     space.write("src/tiny/scaling.py", "def (")
     with pytest.raises(WorkspaceError, match=r"tiny/scaling.py: expected Python; .*; correct it"):
         space.facts()
+
+
+def test_a_scratch_notebook_beside_the_stages_is_left_alone(space):
+    space.write("notebooks/Untitled.ipynb", "not even a notebook")
+    assert space.changed() == []
+
+
+def test_what_a_timed_cell_imports_is_followed(space):
+    space.notebook("two", code_cell("%%time\nfrom tiny.unused import unused"))
+    space.facts()
+    assert "tiny.unused" in CodeFacts.read(space.root / "data/code/two.json").modules

@@ -131,7 +131,7 @@ def test_a_notebook_with_merge_marks_is_one_line(small, command):
     path.write_text(f"<<<<<<< HEAD\n{path.read_text()}=======\n{{}}\n>>>>>>> other\n")
     result = small.ringbound("notebooks", command)
     assert result.returncode == 1
-    assert "notebooks/one.ipynb is none" in result.stderr
+    assert "notebooks/one.ipynb: line 1 is of a merge that is not settled" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -167,3 +167,36 @@ def test_a_broken_character_leaves_the_notebook_as_it_is(small):
     assert result.returncode == 1
     assert "has a character that is none" in result.stderr
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", ["%%time", "%matplotlib inline", "!ls", "open?", "await later()", "return 1", "x = ("])
+def test_an_exported_cell_that_no_module_can_have_is_refused_by_its_number(small, line):
+    said = refused(small, code_cell("y = 1"), exported(f"{line}\nx = 1"))
+    assert said.startswith("notebooks/one.ipynb, cell 3: expected Python alone, as in every cell that is exported; ")
+
+
+def test_what_ipython_adds_to_python_is_no_matter_in_a_private_cell(small):
+    lines = [
+        "%matplotlib inline",
+        "!true",
+        "names = !true",
+        "%%time\nx = 1",
+        "%%bash\ntrue",
+        "import os\nos?",
+        "await a()",
+    ]
+    small.stage(DEFAULT, exported("def f():\n    return 1"), PARAMETERS, *map(code_cell, lines))
+    assert small.ringbound("notebooks", "check").stderr == ""
+    assert small.ringbound("notebooks", "code").stderr == ""
+
+
+def test_every_bad_notebook_is_named_once(small):
+    small.stage(DEFAULT, exported("x = 1"), PARAMETERS)
+    (small.root / "notebooks/empty.ipynb").write_text("")
+    (small.root / "notebooks/list.ipynb").write_text("[1]")
+    result = small.ringbound("notebooks", "check")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "expected a notebook; notebooks/empty.ipynb is empty; restore it from git, or delete it",
+        "expected a notebook; notebooks/list.ipynb is none: it has no list of cells; restore it from git",
+    ]

@@ -1,3 +1,4 @@
+import ast
 import json
 
 import pytest
@@ -31,7 +32,48 @@ def test_code_is_the_same_whatever_the_prose(tmp_path):
     assert a == b != c
 
 
-def test_broken_notebook_is_named(tmp_path):
-    (tmp_path / "one.ipynb").write_text("{")
-    with pytest.raises(NotebookError, match=r"notebooks/one.ipynb is none"):
-        source.read(tmp_path / "one.ipynb")
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: "{", "none: Expecting property name"),
+        (lambda text: " \n", "is empty"),
+        (lambda text: "[1]", "no list of cells"),
+        (lambda text: '{"worksheets": [], "nbformat": 3}', "expected format 4; got 3; open it in JupyterLab"),
+        (
+            lambda text: text.replace('  "source"', '<<<<<<< ours\n  "source"', 1),
+            "line 13 is of a merge that is not settled",
+        ),
+        (lambda text: text.replace('"code"', '"heading"'), "cell 1: expected a cell; it is of type 'heading'"),
+        (lambda text: "\ufeff" + text, "begins with a byte-order mark; run"),
+        (
+            lambda text: text.replace('"metadata": {\n    "tags"', '"other": {\n    "tags"'),
+            "cell 1 has no metadata; run",
+        ),
+    ],
+)
+def test_what_is_no_notebook_is_said_in_one_line(tmp_path, change, says):
+    path = tmp_path / "notebooks/one.ipynb"
+    write_notebook(path, PARAMETERS)
+    text = path.read_text("utf-8")
+    assert change(text) != text
+    path.write_text(change(text), "utf-8")
+    with pytest.raises(NotebookError, match=r"notebooks/one\.ipynb") as error:
+        source.read(path)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    if says.endswith("; run"):
+        source.write_clean(path)
+        assert source.read(path)["cells"][0]["source"] == "number = 1"
+
+
+def test_code_that_is_not_python_is_named_by_its_cell(tmp_path):
+    write_notebook(tmp_path / "one.ipynb", PARAMETERS, prose_cell("words"), code_cell("x = 1\ny = ("))
+    with pytest.raises(NotebookError, match=r"notebooks/one.ipynb, cell 3: expected Python; .* at 'y = \('"):
+        source.parsed(source.read(tmp_path / "one.ipynb"), "one")
+
+
+def test_the_body_of_a_magic_that_runs_python_counts_as_code(tmp_path):
+    write_notebook(tmp_path / "one.ipynb", code_cell("%%time\nimport math"), code_cell("%%bash\nimport no python"))
+    first, second = (ast.unparse(tree) for tree in source.parsed(source.read(tmp_path / "one.ipynb"), "one"))
+    assert "import math" in first.splitlines()
+    assert len(second.splitlines()) == 1

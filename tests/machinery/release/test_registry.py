@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from ringbound.evaluation.uncertainty import Estimate
 from ringbound.models.bundle import Learnt, ModelFacts
 from ringbound.problem.task import task_to_json
 from ringbound.release.gates import GateResult, Verdict
-from ringbound.release.registry import Registry, describe, history
+from ringbound.release.registry import Registry, describe, fetch_version, history
 from ringbound.testing.parcels import ENTRY, PROBLEM
 from ringbound.workspace import layout
 
@@ -190,6 +191,107 @@ def test_gto_reads_the_same_registry(registry):
     with gto.api.GitRegistry.from_url(str(registry.root)) as theirs:
         tags = {event.ref for event in theirs.get_artifacts()["late-parcels"].get_events()}
     assert {"late-parcels@v1.0.0", "late-parcels@v2.0.0", "late-parcels#prod#3"} <= tags
+
+
+def tag(
+    registry: Registry, name: str, revision: str = "HEAD", *, minute: int, year: int = 2026, light: bool = False
+) -> None:
+    """Tag a commit as someone else would, `minute` minutes into the day."""
+    date = f"{year}-01-01T{minute // 60:02}:{minute % 60:02}:00Z"
+    command = ["git", "tag", name, revision] if light else ["git", "tag", "-a", "-m", "theirs", name, revision]
+    subprocess.run(command, cwd=registry.root, check=True, env=os.environ | {"GIT_COMMITTER_DATE": date})
+
+
+def read_by_gto(registry: Registry) -> tuple[list[str], dict[str, str]]:
+    """Return GTO's versions, in order, and what each stage has by time: version or, without one, commit."""
+    import gto.api
+    from gto.constants import VersionSort
+
+    with gto.api.GitRegistry.from_url(str(registry.root)) as theirs:
+        artifact = theirs.get_artifacts()[registry.name]
+        held = artifact.get_vstages(sort=VersionSort.Timestamp, versions_per_stage=1)
+        versions = artifact.get_versions(ascending=True)
+        return [v.version for v in versions], {stage: of[0].version for stage, of in held.items() if of}
+
+
+def full(version: str) -> str:
+    return f"{version}.0.0" if "." not in version else version
+
+
+HISTORIES = {
+    "light tags are nobody's": ["v1.0.0@0", "light v2.0.0@0", "prod#1@0", "light prod#2@1"],
+    "an environment is left": ["v1.0.0@0", "prod#1@0", "prod!#2@0"],
+    "taking out the newer gives back the older": ["v1.0.0@0", "v2.0.0@1", "prod#1@0", "prod#2@1", "prod!#3@1"],
+    "given again": ["v1.0.0@0", "v2.0.0@1", "prod#1@0", "prod#2@1", "prod#3@0"],
+    "out and in again": ["v1.0.0@0", "prod#1@0", "prod!#2@0", "prod#3@0"],
+    "semantic versions": ["v0.1.0@0", "v0.10.0@1", "v0.2.0@2", "v0.10.0-rc.1@3", "prod#1@1", "dev#2@3"],
+    "without numbers": ["v1.0.0@0", "v1.1.0@1", "prod@0", "dev@1"],
+    "a version is taken back": ["v1.0.0@0", "v2.0.0@1", "prod#1@0", "prod#2@1", "v2.0.0!@1"],
+    "a stage below a folder": ["v1.0.0@0", "eu/prod#1@0"],
+    "no tags of ours": ["v1.0.0@0", "v01.0.0@1", "v1.0@2", "prod#x@1", "#1@1", "prod#1@0"],
+    "two environments, two versions": ["v1.0.0@0", "v2.0.0@1", "prod#1@1", "dev#2@0", "prod!#3@1", "prod#4@0"],
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
+def test_what_others_tagged_is_read_as_gto_reads_it(registry, history):
+    for number in range(4):
+        commit(registry, f"m{number}")
+    commits = git(registry.root, "rev-list", "--reverse", "HEAD").split()
+    for minute, one in enumerate(history):
+        light, name = one.startswith("light "), one.removeprefix("light ")
+        what, _, place = name.rpartition("@")
+        sign = "@" if what.startswith("v") else "#"
+        tag(registry, f"{registry.name}{sign}{what}", commits[int(place)], minute=minute, light=light)
+    versions, held = read_by_gto(registry)
+    assert [full(version) for version in registry.versions()] == versions
+    assert {name: full(change.version) for name, change in registry.environments().items()} == held
+    assert held or history[-1] == "prod!#2@0"
+
+
+def test_versions_go_on_after_those_of_others(registry):
+    for number in range(2):
+        commit(registry, f"m{number}")
+    tag(registry, "late-parcels@v2.1.3", "HEAD~1", minute=0)
+    tag(registry, "late-parcels@v7.0.0", "HEAD~1", minute=0, light=True)
+    assert registry.register().version == "v3"
+    assert registry.version("v2.1.3").commit == git(registry.root, "rev-parse", "HEAD~1").strip()
+    assert registry.version("v3.0.0").version == "v3"
+    with pytest.raises(RegistryError, match=r"expected a version of \['v2.1.3', 'v3'\]"):
+        registry.version("v7")
+
+
+def test_an_environment_whose_commit_is_no_version_is_one_line(registry):
+    commit(registry, "m1")
+    registry.register()
+    registry.promote("v1", "prod")
+    commit(registry, "m2")
+    tag(registry, "late-parcels#prod#2", minute=0, year=2090)
+    for ask in (
+        lambda: registry.version("prod"),
+        lambda: describe(registry, "prod"),
+        lambda: fetch_version(registry, "prod"),
+    ):
+        with pytest.raises(RegistryError, match=r"prod was given commit .* which is no version; run .*register"):
+            ask()
+
+
+def test_after_a_change_by_others_one_can_still_roll_back(registry):
+    two_versions(registry)
+    commit(registry, "m3")
+    tag(registry, "late-parcels#prod#3", minute=0)
+    tag(registry, "late-parcels#prod!#4", minute=1)
+    assert registry.rollback("prod").version == "v1"
+    assert registry.holder("prod").version == "v1"
+
+
+def test_a_verdict_against_another_champion_counts_nowhere(registry):
+    two_versions(registry)
+    commit(registry, "m3", champion="prior", environment="staging")
+    registry.register()
+    with pytest.raises(RegistryError, match="its verdict is against prior, but prod has m2"):
+        registry.promote("v3", "prod")
+    assert registry.promote("v3", "staging").version == "v3"
 
 
 @pytest.mark.parametrize(
