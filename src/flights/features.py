@@ -104,12 +104,14 @@ DEPARTURES = EventSource(
     [*WHO, Field("dep_delay", "number", "minutes after schedule, negative if early", 2, ge=-120, le=2880)],
     scale={"dep_delay": 1},
     id="flight_id",
+    lateness="1h",
 )
 ARRIVALS = EventSource(
     "arrivals",
     [*WHO, Field("arr_delay", "number", "minutes after schedule, negative if early", 11, ge=-120, le=2880)],
     scale={"arr_delay": 1},
     id="flight_id",
+    lateness="1h",
 )
 
 
@@ -135,6 +137,7 @@ WEATHER = EventSource(
     scale=dict.fromkeys(("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "visib"), 100)
     | {"wind_dir": 1, "pressure": 10},
     id="observation_id",
+    lateness="3h",
 )
 
 # %% ../../notebooks/features.ipynb #961d3e09

@@ -38,6 +38,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "ringbound.features.definition": ("FeatureSet",),
     "ringbound.features.events": ("EventSource",),
     "ringbound.features.frames": ("columns_of",),
+    "ringbound.features.lateness": ("lateness_table",),
     "ringbound.features.offline": ("EventTables", "compute_features"),
     "ringbound.features.request": ("Field",),
     "ringbound.features.view": ("view",),

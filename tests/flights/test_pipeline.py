@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -45,6 +46,18 @@ def test_nothing_runs_twice(clone):
         (clone.root / left_behind).write_text("left behind by a tool")
     assert clone.repro() == []
     assert "up to date" in clone.call("dvc", "status").stdout
+
+
+def test_dvc_runs_stages_where_no_environment_is_active(clone):
+    """As an IDE or cron calls it: by its path, with nothing of the environment on PATH."""
+    (clone.root / ".venv").symlink_to(sys.prefix)
+    try:
+        bare = {"PATH": os.defpath, "HOME": os.environ["HOME"], "PYTHONPATH": str(clone.root / "src")}
+        command = [".venv/bin/dvc", "repro", "-f", "-s", "code"]
+        result = subprocess.run(command, cwd=clone.root, env=bare, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+    finally:
+        (clone.root / ".venv").unlink()
 
 
 def test_what_comes_out_is_there(clone):

@@ -3,10 +3,9 @@
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from ringbound.batch.readers import CHUNK_BYTES, CHUNK_ROWS, Chunk, input_files, json_text, read_chunks
 from ringbound.batch.table import columns_from_table
-from ringbound.data.files import parse_object
-from ringbound.errors import InputError, one_line
+from ringbound.errors import InputError
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Column
 from ringbound.features.definition import AT
 from ringbound.features.events import EventReader
 from ringbound.features.lookup import values_as_of
 from ringbound.models.bundle import Bundle
-
-CHUNK_ROWS = 65_536
-CHUNK_BYTES = 8 << 20
-SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some rows of the input, the lines among them that are no rows, and how many bytes of the input are done.
-
-    `rows` are as they are written again; `given` has the values of JSON, by column, as they came.
-    """
-
-    rows: pa.Table
-    malformed: list[str]
-    done: int
-    given: Mapping[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +73,7 @@ def score(
     bar = tqdm(total=size, unit="B", unit_scale=True, desc="score", disable=not progress)
     with bar, ThreadPoolExecutor(1) as writer:  # encodes one chunk while the model works on the next
         writing: Future[None] | None = None
-        for number, chunk in enumerate(_chunks(inputs), start=1):
+        for number, chunk in enumerate(read_chunks(inputs), start=1):
             if taken := [name for name in chunk.rows.column_names if name in added]:
                 raise InputError(
                     f"{pattern}: expected rows without the columns that scoring adds; got {taken}; rename or drop them"
@@ -119,122 +101,11 @@ def score(
     return Scored(rows, errors, malformed, resumed)
 
 
-def input_files(pattern: str, output: Path) -> list[Path]:
-    """Return the files that `pattern` names, in order; refuse what cannot be scored into `output`."""
-    files = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
-    if not files or not all(file.is_file() for file in files):
-        raise InputError(f"expected files at {pattern}; found none; check the path")
-    for file in (*files, output):
-        if file.suffix not in SUFFIXES:
-            raise InputError(f"{file.name}: expected one of {', '.join(SUFFIXES)}; got {file.suffix or 'no suffix'!r}")
-    if output.resolve() in {file.resolve() for file in files}:
-        raise InputError(f"{output.name}: expected an output that is not an input; give another name")
-    if not output.parent.is_dir():
-        raise InputError(f"expected the folder of {output.name} to exist; make it first")
-    return files
-
-
 def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle, events: EventReader | None) -> str:
     """Return what a started run must share with this one for its parts to count."""
     files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in inputs]
     about = {"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]}
     return json.dumps(about | {"events": events.identity if events else None})
-
-
-def _chunks(inputs: list[Path]) -> Iterator[Chunk]:
-    """Read the inputs one after the other; all must have the columns of the first."""
-    before, columns = 0, None
-    for file in inputs:
-        size = file.stat().st_size
-        if not size:
-            raise InputError(f"{file.name}: expected rows; the file is empty")
-        reader = {".csv": _csv_chunks, ".jsonl": _json_chunks, ".parquet": _parquet_chunks}[file.suffix]
-        try:
-            for chunk in reader(file, size):
-                columns = columns or chunk.rows.column_names
-                if chunk.rows.column_names != columns:
-                    raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
-                yield replace(chunk, done=before + chunk.done)
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{file.name}: cannot be read whole: {one_line(error, 200)}; correct the file and run again"
-            ) from error
-        before += size
-
-
-def _csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
-    malformed: list[str] = []
-
-    def keep(row: pyarrow.csv.InvalidRow) -> str:
-        malformed.append(row.text)
-        return "skip"
-
-    with file.open("rb") as raw:
-        names = pyarrow.csv.open_csv(io.BytesIO(_head(raw))).schema.names
-        quoted = _has_quotes(raw)
-        with pyarrow.csv.open_csv(
-            raw,
-            read_options=pyarrow.csv.ReadOptions(block_size=CHUNK_BYTES, use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep, newlines_in_values=quoted),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
-            ),
-        ) as reader:
-            for batch in reader:
-                yield Chunk(pa.Table.from_batches([batch]), malformed.copy(), min(raw.tell(), size))
-                malformed.clear()
-
-
-def _head(raw: io.BufferedReader) -> bytes:
-    line = raw.readline()
-    raw.seek(0)
-    return line
-
-
-def _has_quotes(raw: io.BufferedReader) -> bool:
-    """Return whether a file has quotes, within which lines may break; from its beginning, to which it goes back."""
-    found = any(b'"' in block for block in iter(lambda: raw.read(CHUNK_BYTES), b""))
-    raw.seek(0)
-    return found
-
-
-def _json_chunks(file: Path, size: int) -> Iterator[Chunk]:
-    names: dict[str, None] = {}
-    if size > CHUNK_BYTES:  # a name may first come anywhere
-        with file.open("rb") as raw:
-            for line in raw:
-                names.update(dict.fromkeys(parse_object(_without_mark(line)) or {}))
-    with file.open("rb") as raw:
-        while lines := raw.readlines(CHUNK_BYTES):
-            records, malformed = [], []
-            for line in lines:
-                record = parse_object(_without_mark(line))
-                if record is not None:
-                    records.append(record)
-                elif line.strip():
-                    malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
-            names.update(dict.fromkeys(name for record in records for name in record))
-            given = {name: [record.get(name) for record in records] for name in names}
-            columns = {name: pa.array(map(_text, values), pa.string()) for name, values in given.items()}
-            yield Chunk(pa.table(columns), malformed, raw.tell(), given)
-
-
-def _without_mark(line: bytes) -> bytes:
-    return line.removeprefix(b"\xef\xbb\xbf")
-
-
-def _text(value: object) -> str | None:
-    """Return a value as it is written again: a text as it is, but for halves of surrogate pairs, all else as JSON."""
-    text = value if value is None or isinstance(value, str) else json.dumps(value)
-    return text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
-    with pq.ParquetFile(file) as opened:
-        rows = 0
-        for batch in opened.iter_batches(CHUNK_ROWS):
-            rows += batch.num_rows
-            yield Chunk(pa.Table.from_batches([batch]), [], size * rows // opened.metadata.num_rows)
 
 
 def _scored(chunk: Chunk, bundle: Bundle, events: EventReader | None) -> tuple[pa.Table, list[int]]:
@@ -284,7 +155,7 @@ def _write_part(table: pa.Table, malformed: list[str], counted: list[int], part:
 def _write_csv(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
     for place, field in enumerate(table.schema):
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            texts = [_text(_readable(value)) for value in table[field.name].to_pylist()]
+            texts = [json_text(_readable(value)) for value in table[field.name].to_pylist()]
             table = table.set_column(place, field.name, pa.array(texts, pa.string()))
     pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ringbound.cli import features, pipeline, release, serving
+from ringbound.cli import events, features, pipeline, release, serving
 from ringbound.errors import RingboundError, one_line
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -29,6 +29,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(pipeline.notebooks, name="notebooks")
+app.add_typer(events.app, name="events")
 app.add_typer(features.app, name="features")
 app.add_typer(release.registry, name="registry")
 

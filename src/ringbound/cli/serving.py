@@ -25,7 +25,7 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Score files in batch, with the same bits as online; a killed run goes on where it was."""
-    from ringbound.batch.score import input_files
+    from ringbound.batch.readers import input_files
     from ringbound.batch.score import score as score_files
     from ringbound.features.reader import open_events
     from ringbound.models.bundle import load_bundle
@@ -34,9 +34,9 @@ def score(
     loaded = load_bundle(bundle or workspace.stage_input(layout.MODELS))
     reader = open_events(events, loaded.features.sources) if loaded.features.views else None
     done = score_files(input, output, loaded, events=reader, progress=not quiet)
-    notes = [f"{done.rows:,} rows written to {output}"]
+    notes = [f"{done.rows + done.malformed:,} rows read, {done.rows:,} of them written to {output}"]
     notes += [f"{done.errors:,} not scored: see column error"] if done.errors else []
-    notes += [f"{done.malformed:,} lines were no rows: see {output.name}.malformed"] if done.malformed else []
+    notes += [f"{done.malformed:,} were no rows: see {output.name}.malformed"] if done.malformed else []
     notes += [f"{done.resumed:,} parts taken over from a run that was stopped"] if done.resumed else []
     typer.echo("; ".join(notes))
 
@@ -49,6 +49,9 @@ def serve(
         Literal["wall", "event"],
         typer.Option(help="Now: by this machine's clock, or by the newest event, for replays."),
     ] = "wall",
+    step_h: Annotated[
+        float, typer.Option(help="On the event clock: the hours by which one event may move the present.")
+    ] = 24.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
     environment: Annotated[
         str, typer.Option(help="Serve what this environment has, like prod; by default what the workspace made.")
@@ -68,6 +71,11 @@ def serve(
     else:
         archive = workspace.stage_input(layout.BENTO)
     settings = ServiceSettings(
-        bundle=root / layout.MODELS, store=url, clock=clock, workers=workers, snapshot=root / layout.SNAPSHOT
+        bundle=root / layout.MODELS,
+        store=url,
+        clock=clock,
+        workers=workers,
+        snapshot=root / layout.SNAPSHOT,
+        step_h=step_h,
     )
     serve_archive(archive, root, host=host, port=port, settings=settings)

@@ -3,6 +3,8 @@
 Tables are checked in the order in which contracts are declared, so that one can refer to the good rows of those before it.
 """
 
+import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,33 +26,59 @@ Contract = Callable[[Mapping[str, pd.DataFrame]], pa.DataFrameSchema]
 def part_rows(rows: pd.DataFrame, schema: pa.DataFrameSchema, *, table: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return `(good, bad)`: rows that keep the contract, and rows that break it with a column `reason`.
 
-    Of duplicate rows the first is good. A missing column breaks the contract for the table as a whole and raises
-    `ContractError`.
+    Of duplicate rows the first that is good otherwise is good, and good rows are as the schema's `coerce` and parsers make
+    them. A missing column breaks the contract for the table as a whole and raises `ContractError`.
 
     >>> import pandas as pd, pandera.pandas as pa
-    >>> schema = pa.DataFrameSchema({"size": pa.Column(float, pa.Check.in_range(0, 10))})
-    >>> good, bad = part_rows(pd.DataFrame({"size": [1.0, 11.0]}), schema, table="boxes")
-    >>> len(good), bad["reason"].tolist()
-    (1, ['size: in_range(0, 10), got 11.0'])
+    >>> schema = pa.DataFrameSchema({"size": pa.Column(float, pa.Check.in_range(0, 10), coerce=True)})
+    >>> good, bad = part_rows(pd.DataFrame({"size": ["1", "11"]}), schema, table="boxes")
+    >>> good["size"].tolist(), bad["reason"].tolist()
+    ([1.0], ['size: in_range(0, 10), got 11.0'])
     """
-    numbered = rows.reset_index(drop=True)
-    try:
-        schema.validate(numbered, lazy=True)
-    except pandera.errors.SchemaErrors as broken:
-        cases = broken.failure_cases
-    else:
-        return numbered, numbered.iloc[:0].assign(reason=pd.Series(dtype="str"))
-    whole = cases[cases["index"].isna()]
-    if len(whole):
-        first = whole.iloc[0]
-        raise ContractError(
-            f"{table}: expected {list(schema.columns)}; {first['check']}: {first['failure_case']}; "
-            f"got {list(rows.columns)}; correct the source or the contract"
-        )
-    cases = cases.assign(index=cases["index"].astype("int64")).sort_values("index", kind="stable")
-    texts = cases.apply(_reason, axis=1).groupby(cases["index"]).agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
-    bad = numbered.loc[texts.index].assign(reason=texts)
-    return numbered.drop(index=texts.index).reset_index(drop=True), bad.reset_index(drop=True)
+    good, reasons = _part(rows.reset_index(drop=True), schema, table)
+    bad = rows.reset_index(drop=True).loc[reasons.index].assign(reason=reasons)
+    return good.reset_index(drop=True), bad.reset_index(drop=True)
+
+
+def _part(numbered: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> tuple[pd.DataFrame, pd.Series]:
+    """Return the good rows and the reasons of the others, each under its number in `numbered`.
+
+    What cannot be coerced is put aside first, since it hides what else is wrong, and duplicates last, since a row that is
+    bad is nobody's first.
+    """
+    schema = copy.deepcopy(schema)
+    for part in (schema, *schema.columns.values()):
+        part.report_duplicates = "exclude_first"
+    left, reasons = numbered, [pd.Series(dtype="str")]
+    while True:
+        try:
+            good = schema.validate(left, lazy=True)
+        except pandera.errors.SchemaErrors as broken:
+            cases = broken.failure_cases
+        else:
+            if not good.index.equals(left.index):
+                raise ContractError(
+                    f"{table}: expected a contract that says what is bad; this one drops or moves rows by itself, "
+                    "as with drop_invalid_rows; leave that out"
+                )
+            return good, pd.concat(reasons).sort_index()
+        checks = cases["check"].astype(str)
+        uncoerced, double = checks.str.startswith("coerce_dtype"), checks.str.endswith("_uniqueness")
+        whole = cases[cases["index"].isna()]
+        if uncoerced.any():
+            cases = cases[uncoerced]
+        elif len(whole):
+            first = whole.iloc[0]
+            raise ContractError(
+                f"{table}: expected {list(schema.columns)}; {first['check']}: {first['failure_case']}; "
+                f"got {list(numbered.columns)}; correct the source or the contract"
+            )
+        elif not double.all():
+            cases = cases[~double]
+        cases = cases.assign(index=cases["index"].astype("int64")).sort_values("index", kind="stable")
+        texts = cases.apply(_reason, axis=1).groupby(cases["index"])
+        reasons.append(texts.agg(lambda several: "; ".join(dict.fromkeys(several))))
+        left = left.drop(index=reasons[-1].index)
 
 
 def _reason(case: pd.Series) -> str:
@@ -62,6 +90,7 @@ def _reason(case: pd.Series) -> str:
     check = {"not_nullable": "expected a value", "field_uniqueness": "expected unique values"}.get(
         case["check"], case["check"]
     )
+    check = re.sub(r"^coerce_dtype\((.*)\)$", lambda match: f"expected {match[1]}", str(check))
     return f"{case['column']}: {check}, got {case['failure_case'] if pd.notna(case['failure_case']) else 'nothing'}"
 
 
@@ -105,15 +134,17 @@ def clean_tables(raw: Path, contracts: Mapping[str, Contract], *, limit: float) 
     ringbound.errors.ContractError: arrivals: expected at most 1.00% bad rows; got ...
     """
     tables = {name: read_partitions(raw, name) for name in contracts}
+    partitions = {name: rows.pop(PARTITION) for name, rows in tables.items()}
     good, bad = dict(tables), {}
     for name, contract in contracts.items():
-        good[name], bad[name] = part_rows(tables[name], contract(good), table=name)
+        kept, reasons = _part(tables[name], contract(good), name)
+        partitions[name] = partitions[name].loc[kept.index].reset_index(drop=True)
+        good[name] = kept.reset_index(drop=True)
+        bad[name] = tables[name].loc[reasons.index].assign(reason=reasons).reset_index(drop=True)
     unread, read_or_not = unreadable(raw)
     totals = {name: len(rows) for name, rows in tables.items()} | read_or_not
     report = refuse_too_many(bad | unread, totals, limit=limit)
-    partitions = {name: rows[PARTITION] for name, rows in good.items()}
-    without = lambda parts: {name: rows.drop(columns=PARTITION) for name, rows in parts.items()}  # noqa: E731
-    return CleanTables(without(good), without(bad), unread, partitions, report)
+    return CleanTables(good, bad, unread, partitions, report)
 
 
 def write_clean(tables: CleanTables, provenance: Provenance, clean: Path, quarantine: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows from files: CSV, zipped or gzipped CSV, JSON Lines, Parquet."""
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from ringbound.data.counting import count_csv, count_csv_exactly, lost_rows
 from ringbound.data.sources import Reading, columns_of_records, rejected_rows, typed
 from ringbound.data.values import LONGEST, MISSING
 from ringbound.errors import SourceError, one_line
@@ -77,7 +79,7 @@ class Files:
             if name.endswith(".parquet"):
                 return _unique(name, pq.read_table(io.BytesIO(content)), self.columns), nothing
             if name.endswith((".jsonl", ".ndjson")):
-                return _parse_json_lines(name, content.decode(self.encoding), list(self.columns))
+                return _parse_json_lines(name, content, self.encoding, list(self.columns))
             if name.endswith(".csv"):
                 return self._parse_csv(name, content)
         except UnicodeDecodeError as error:
@@ -91,8 +93,9 @@ class Files:
 
     def _parse_csv(self, name: str, content: bytes) -> tuple[Mapping[str, Any], pd.DataFrame]:
         text = content.decode(self.encoding)  # pyarrow's own message does not say where
-        quoted = '"' in text
-        if quoted and text.count('"') % 2:
+        raw = io.BytesIO(text.encode())
+        count = count_csv(raw)
+        if count.quoted and text.count('"') % 2:
             raise SourceError(
                 f"{name}: line {_unclosed(text)}: a quote that is never closed would take in all that follows; correct it"
             )
@@ -105,10 +108,10 @@ class Files:
             return "skip"
 
         table = pyarrow.csv.read_csv(
-            io.BytesIO(text.encode()),
+            raw,
             read_options=pyarrow.csv.ReadOptions(use_threads=False),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=self.separator, invalid_row_handler=keep, newlines_in_values=quoted
+                delimiter=self.separator, invalid_row_handler=keep, newlines_in_values=count.quoted
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={column: pa.string() for column in self.columns},
@@ -116,6 +119,11 @@ class Files:
             ),
         )
         columns = _unique(name, table, self.columns)
+        raw = io.BytesIO(text.encode())
+        if lost := lost_rows(count.rows, len(table) + len(rows), lambda: count_csv_exactly(raw, self.separator)):
+            raise SourceError(
+                f"{name}: {abs(lost)} rows more or fewer came out than are in it; see whether quotes are right"
+            )
         if self.decimal != ".":
             for column, kind in self.columns.items():
                 if kind == "number" and column in columns:
@@ -152,40 +160,44 @@ def _unclosed(text: str) -> int:
     return opened or line
 
 
-def _parse_json_lines(name: str, text: str, columns: Sequence[str]) -> tuple[Mapping[str, Any], pd.DataFrame]:
-    text = text.removeprefix("\ufeff")
-    if text.lstrip().startswith("[") and _is_array(text):
+def _parse_json_lines(
+    name: str, content: bytes, encoding: str, columns: Sequence[str]
+) -> tuple[Mapping[str, Any], pd.DataFrame]:
+    if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+        content = content.decode(encoding).encode()
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if content.lstrip().startswith(b"[") and _is_array(content):
         raise SourceError(
             f"{name}: expected a JSON object on each line; the file is one array; write one object a line"
         )
     records, places, rows = [], [], []
-    for number, line in enumerate(text.split("\n"), start=1):  # other separators may stand in a text
+    for number, line in enumerate(content.split(b"\n"), start=1):  # other separators may stand in a text
         if line.strip():
             record = parse_object(line)
             if record is not None:
                 records.append(record)
             else:
                 places.append(f"line {number}")
-                rows.append(line.removesuffix("\r"))
+                rows.append(line.decode("utf-8", "backslashreplace").removesuffix("\r"))
     rejected = rejected_rows(name, places, ["expected a JSON object"] * len(rows), rows)
     return columns_of_records(records, columns), rejected
 
 
-def _is_array(text: str) -> bool:
+def _is_array(content: bytes) -> bool:
     try:
-        return isinstance(json.loads(text, parse_int=whole), list)
+        return isinstance(json.loads(content, parse_int=whole), list)
     except (ValueError, RecursionError):
         return False
 
 
-def parse_object(line: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object of one line; None where it is none, or nested too deeply to be one.
+def parse_object(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object of one line of UTF-8; None where it is none, or nested too deeply to be one.
 
-    >>> parse_object('{"a": 1}'), parse_object("[1]")
-    ({'a': 1}, None)
+    >>> parse_object(b'{"a": 1}'), parse_object(b"[1]"), parse_object(b"\\xff")
+    ({'a': 1}, None, None)
     """
     try:
-        record = json.loads(line, parse_int=whole)
+        record = json.loads(line.decode(), parse_int=whole)
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

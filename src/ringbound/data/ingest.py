@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from ringbound.data.provenance import Provenance, TableFacts
 from ringbound.data.sources import Reading, Source, rejected_rows
 from ringbound.data.tables import read_table, write_partition
+from ringbound.errors import SourceError
 from ringbound.workspace import layout
 
 WHOLE = "all"
@@ -67,11 +68,14 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
             readings[id(table.source)] = table.source.read(since, through)
             rejects.append(_rejected(table.source, readings[id(table.source)], previous if since is not None else None))
         reading = readings[id(table.source)]
-        rows, lost = _cut(table, table.shape(reading.rows), through)
+        shaped = table.shape(reading.rows)
+        rows, lost = _cut(table, shaped, through)
         rejects.append(lost)
         taken_over = _take_over(table, previous, out, since)
         written = _write(table, rows if since is None or not table.time else rows[rows[table.time] >= since], out)
         made.append(_facts(table, out, reading, taken_over + written))
+        if not table.source.incremental:  # what is asked for newer rows only had others before
+            made[-1] = _accounted(made[-1], reading, shaped=len(shaped), timely=len(rows), timeless=len(lost))
     rejected = pd.concat(rejects, ignore_index=True).drop_duplicates()
     write_partition(rejected.sort_values(["source", "reason", "row"], kind="stable"), None, out / layout.REJECTED)
     counts = rejected["source"].value_counts()
@@ -153,6 +157,18 @@ def _facts(table: Table, out: Path, reading: Reading, files: list[Path]) -> Tabl
         partitions=len(files),
         sha256=reading.sha256 if not table.source.incremental else _digest(files),
     )
+
+
+def _accounted(facts: TableFacts, reading: Reading, *, shaped: int, timely: int, timeless: int) -> TableFacts:
+    """Return the facts with what became of every row that the source had; refuse where one is not accounted for."""
+    unread = len(reading.rejected)
+    read, left_out, later = len(reading.rows) + unread, len(reading.rows) - shaped, shaped - timely - timeless
+    if read - unread - left_out - later - timeless != facts.rows:
+        raise SourceError(
+            f"{facts.table}: of {read} rows read, {unread} are unreadable, {left_out} not of this table, {later} later and "
+            f"{timeless} without a time; expected that the others are written; {facts.rows} are; a mistake of ours"
+        )
+    return replace(facts, read=read, left_out=left_out, later=later)
 
 
 def _digest(files: list[Path]) -> str:

@@ -10,7 +10,11 @@ from ringbound.workspace.records import Record
 
 @dataclass(frozen=True)
 class TableFacts:
-    """One table: its source, rows, first and last time, partitions, digest, and how many rows could not be read."""
+    """One table: its source, rows, first and last time, partitions, digest, and how many rows could not be read.
+
+    `read` is how many rows the source had, where it is read whole: each is a row of the table, was left out by the table's
+    own `shape` (`left_out`), is known only `later`, or is among the `rejected`.
+    """
 
     table: str
     source: str
@@ -20,6 +24,9 @@ class TableFacts:
     partitions: int
     sha256: str
     rejected: int = 0
+    read: int | None = None
+    left_out: int | None = None
+    later: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """What happens and when it is known: the sources of events that views look back on, and their events as columns."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from ringbound.errors import FeatureError
 from ringbound.features import asof
 from ringbound.features.columns import Category, Column
 from ringbound.features.request import Field
+from ringbound.features.view import microseconds
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,9 @@ class EventSource:
     the log, every event has `available_at` too: when it could be known and had been ingested, whichever was later.
     `scale` gives units to 1 for numbers that views aggregate: 100 keeps two decimals. The declared bounds (`ge`, `le`)
     times the scale must stay below 2**41, so that sums are exact; other numbers, such as that of a room, only name entities.
+
+    Windows go by `available_at`. So `lateness`, like `6h`, says how long after it happened an event may become available and
+    still count: one that comes later, as in a backlog after an outage, is kept and counts in no window, on no path.
     """
 
     name: str
@@ -27,8 +33,12 @@ class EventSource:
     scale: Mapping[str, int] = field(default_factory=dict)
     id: str = "id"
     time: str = "time"
+    lateness: str | None = None
 
     def __post_init__(self):
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise FeatureError(f"source: expected a name of letters, digits, - and _; got {self.name!r}")
+        self.latest  # noqa: B018 - refuses what is no length of time
         by_name = {f.name: f for f in self.fields}
         if wrong := [f.name for f in self.fields if f.kind == "timestamp" or f.name in ("id", "time", "available_at")]:
             raise FeatureError(
@@ -44,6 +54,15 @@ class EventSource:
                 raise FeatureError(
                     f"{self.name}: {name}: bounds times scale {scale} must stay below {asof.LIMIT}; lower the scale"
                 )
+
+    @cached_property
+    def latest(self) -> int:
+        """How long after it happened an event may become available and still count, in microseconds."""
+        return asof.LATEST if self.lateness is None else microseconds(self.lateness)
+
+    def counts(self, time: Any, available_at: Any) -> Any:
+        """Say whether events count in windows, by when they happened and became available: int64 microseconds, any shape."""
+        return available_at - time <= self.latest
 
     @property
     def columns(self) -> list[str]:
@@ -94,6 +113,10 @@ class Events:
         taken = {name: column[rows] for name, column in self.fields.items()}
         return Events(self.available_at[rows], self.ids[rows], taken)
 
+    def without(self, ids: Collection[str]) -> "Events":
+        """Return the events whose id is none of these."""
+        return self[np.array([name not in ids for name in self.ids.tolist()], bool)] if ids else self
+
     def between(self, after: int, until: int) -> "Events":
         """Return the events that became available in (after, until]."""
         first, end = np.searchsorted(self.available_at, [after, until], "right")
@@ -124,5 +147,5 @@ class EventReader(Protocol):
     @property
     def identity(self) -> str: ...
     def read(self, name: str, after: int, until: int) -> Events:
-        """Return a source's events that became available in (after, until], in order."""
+        """Return a source's events that became available in (after, until] and count in windows, in order."""
         ...

@@ -29,7 +29,8 @@ class LiveFeatures:
     """Windowed features as of now, by a store's log.
 
     `clock` gives the present where a question names none; the wall clock refuses questions about the future, whose
-    events are still to come. With a `snapshot` file, starting again reads only what the log has had since.
+    events are still to come. With a `snapshot` file, starting again reads only what the log has had since. `newest` is
+    the newest `available_at` in the log.
     """
 
     def __init__(
@@ -46,12 +47,8 @@ class LiveFeatures:
         self.clock = clock
         self.snapshot = snapshot
         self.online = OnlineFeatures(features, retained)
+        self.newest: int | None = None
         self._saved = self._restore()
-
-    @property
-    def newest(self) -> int | None:
-        """The newest `available_at` of all sources."""
-        return max((time for time in self.online.newest.values() if time is not None), default=None)
 
     def present(self) -> int:
         """Return the present, in microseconds since 1970."""
@@ -60,7 +57,11 @@ class LiveFeatures:
     def refresh(self) -> None:
         """Take in what the log has got since the last time."""
         while rows := self.store.tail(self.online.position):
-            self.online.apply(rows, self.clock.now(max(event.available_at for event in rows)))
+            if any(event.voids for event in rows):
+                self.newest = self.store.end().newest
+            else:
+                self.newest = max(self.newest or 0, max(event.available_at for event in rows))
+            self.online.apply(rows, self.present())
         if self.online.position - self._saved > SNAPSHOT_EVERY:
             self.online.forget()
             self._saved = self.save()
@@ -84,17 +85,19 @@ class LiveFeatures:
     def _restore(self) -> int:
         """Load what matters from the snapshot and the log; return the position that is saved."""
         log = self.store.end()
-        end, present = log.position, self.clock.now(log.newest)
+        self.newest, end, present = log.newest, log.position, self.clock.now(log.newest)
         snapshot = self._read_snapshot()
         events, saved = snapshot if snapshot and snapshot[1] <= end else ({}, 0)
         tail = list(self._tail(saved, end)) if saved else []
         for name, source in self.features.sources.items():
             after = self.online.needs(name, present)
             if saved:
+                void = self.store.voided(name, end)
                 more = from_log(
-                    source, [event for event in tail if event.source == name and event.available_at > after]
+                    source,
+                    [e for e in tail if e.source == name and e.available_at > after and e.id not in void],
                 )
-                events[name] = Events.joined(events[name].between(after, LATEST), more)
+                events[name] = Events.joined(events[name].between(after, LATEST).without(void), more)
             else:
                 events[name] = from_log(source, self.store.since(name, after, LATEST, end))
         self.online.load(events, end, present)

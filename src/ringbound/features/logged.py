@@ -25,9 +25,14 @@ class LoggedEvents:
         """Return a source's events that became available in (after, until], in order."""
         return from_log(self.sources[name], self.store.since(name, after, until))
 
+    def lags(self, name: str) -> np.ndarray:
+        """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
+        return self.store.lags(name)
+
 
 def from_log(source: EventSource, logged: Sequence[LoggedEvent]) -> Events:
-    """Return events of the log, which are in order, as columns; what a source's fields do not name is left out."""
+    """Return events of the log that count, which are in order, as columns; what a source's fields do not name is left out."""
+    logged = [event for event in logged if source.counts(event.time, event.available_at)]
     payloads = [json.loads(event.payload) for event in logged]
     fields: dict[str, Column] = {}
     for field in source.fields:

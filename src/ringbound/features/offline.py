@@ -45,8 +45,15 @@ class EventTables:
         self._read: OrderedDict[Path, pa.Table] = OrderedDict()
 
     def read(self, name: str, after: int, until: int, *, ids: bool = False) -> Events:
-        """Return a source's events that became available in (after, until], in order; their ids only if asked for."""
-        return events_of(self.table(name, after, until), self.sources[name], ids=ids)
+        """Return a source's events that became available in (after, until] and count, in order; ids only if asked for."""
+        table, source = self.table(name, after, until), self.sources[name]
+        counts = source.counts(_microseconds(table, source.time), _microseconds(table))
+        return events_of(table if counts.all() else table.filter(pa.array(counts)), source, ids=ids)
+
+    def lags(self, name: str) -> np.ndarray:
+        """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
+        table, source = self.table(name, 0, self.until), self.sources[name]
+        return _microseconds(table) - _microseconds(table, source.time)
 
     def table(self, name: str, after: int, until: int) -> pa.Table:
         """Return the rows of a source that became available in (after, until], in order, as they lie on disk."""
@@ -81,8 +88,8 @@ class EventTables:
         return self._read[file]
 
 
-def _microseconds(table: pa.Table) -> np.ndarray:
-    instants = table["available_at"].cast(pa.timestamp("us", "UTC")).combine_chunks()
+def _microseconds(table: pa.Table, column: str = "available_at") -> np.ndarray:
+    instants = table[column].cast(pa.timestamp("us", "UTC")).combine_chunks()
     return instants.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
 

@@ -19,7 +19,7 @@ from ringbound.features.definition import FeatureSet
 from ringbound.features.events import Events, EventSource
 from ringbound.features.join import entity_codes, numbers_of
 from ringbound.features.view import View, arguments_of
-from ringbound.store.records import LoggedEvent
+from ringbound.store.records import VOID, LoggedEvent
 
 RETAINED = 24 * 60 * asof.MINUTE
 """How old a question may be: by so much more than the longest window the memory reaches back."""
@@ -54,8 +54,8 @@ class Memory:
 class OnlineFeatures:
     """The windowed features of a set, online. `apply` takes events in from the log, `values` answers.
 
-    `position` is the log's position up to which events are taken in, `newest` each source's newest `available_at`,
-    `oldest` the earliest time that can be asked about; all times are int64 microseconds since 1970.
+    `position` is the log's position up to which events are taken in, `newest` each source's newest `available_at` that
+    counts, `oldest` the earliest time that can be asked about; all times are int64 microseconds since 1970.
     """
 
     def __init__(self, features: FeatureSet, retained: int = RETAINED):
@@ -87,8 +87,13 @@ class OnlineFeatures:
         for event in rows:
             count += 1
             self.position = event.seq
-            if event.source in self._of_source:
-                self.add(event.source, event.id, event.available_at, json.loads(event.payload))
+            source = self.features.sources.get(event.source.removesuffix(VOID))
+            if source is None or not source.counts(event.time, event.available_at):
+                continue
+            if event.voids:
+                self.remove(source.name, event.id, event.available_at, json.loads(event.payload)["fields"])
+            else:
+                self.add(source.name, event.id, event.available_at, json.loads(event.payload))
         self.oldest = max(self.oldest, present - self.retained)
         return count
 
@@ -113,6 +118,26 @@ class OnlineFeatures:
             if len(times) + len(entity.waiting) > entity.limit:
                 _put_in_order(entity)
                 _forget(entity, self.oldest - memory.view.longest)
+
+    def remove(self, source: str, name: str, available_at: int, fields: Mapping[str, Any]) -> None:
+        """Take an event out again, if it is remembered."""
+        for memory in self._of_source[source]:
+            key = _key(memory.view.entity, fields)
+            entity = memory.entities.get(key)
+            if entity is None:
+                continue
+            _put_in_order(entity)
+            events = zip(entity.run.times[1:], entity.ids, strict=True)
+            rows = np.array([event != (available_at, name) for event in events])
+            numbers = {track: np.array(t.values[1:], np.int64)[rows] for track, t in entity.run.tracks.items()}
+            entity.ids = [i for i, stays in zip(entity.ids, rows.tolist(), strict=True) if stays]
+            entity.run = _run(np.array(entity.run.times[1:], np.int64)[rows], numbers)
+            if not entity.ids:
+                del memory.entities[key]
+        if self.newest[source] == available_at:
+            entities = [e for memory in self._of_source[source] for e in memory.entities.values()]
+            times = [max([e.run.times[-1], *(time for time, *_ in e.waiting)]) for e in entities]
+            self.newest[source] = max(times, default=None)
 
     def values(self, at: int, row: Mapping[str, Any]) -> np.ndarray:
         """Return every windowed feature as of `at`, (features,) float64, of a row with the fields that entities name."""

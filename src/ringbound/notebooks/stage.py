@@ -51,14 +51,28 @@ def checked_parameters(name: str, given: Any, defaults: dict[str, Any]) -> dict[
             + f"; correct params.yaml or the parameters cell of notebooks/{name}.ipynb"
         )
     for key, default in defaults.items():
-        value = given[key]
-        if type(value) is type(default) or (type(default) is float and type(value) is int):
-            continue
-        raise NotebookError(
-            f"{where}: expected {key} of type {type(default).__name__} (like {default!r}); "
-            f"got {value!r} ({type(value).__name__})"
-        )
+        if misfit := _misfit(key, given[key], default):
+            raise NotebookError(f"{where}: {misfit}")
     return given
+
+
+def _misfit(name: str, value: Any, default: Any) -> str | None:
+    """Return what is wrong with a parameter that should be like its default, all the way down; None where nothing is.
+
+    An item of a list is like some item of the default; a default list or mapping without any says nothing of them.
+    """
+    if type(value) is not type(default) and not (type(default) is float and type(value) is int):
+        return f"expected {name} of type {type(default).__name__} (like {default!r}); got {value!r} ({type(value).__name__})"
+    if isinstance(default, dict) and default:
+        if value.keys() != default.keys():
+            return f"expected {name} with the names {list(default)}; got {list(value)}"
+        return next(filter(None, (_misfit(f"{name}.{key}", value[key], default[key]) for key in default)), None)
+    if isinstance(default, list) and default:
+        for place, item in enumerate(value):
+            misfits = [_misfit(f"{name}[{place}]", item, like) for like in default]
+            if all(misfits):
+                return misfits[0]
+    return None
 
 
 @dataclass(frozen=True)

@@ -59,19 +59,25 @@ def _windowed(
     windowed = {name: np.empty(len(at)) for name in features.windowed}
     if not len(at) or not features.views:
         return windowed
+    # As the log was before the first of these predictions: what was voided later was there for it.
+    void = {name: store.voided(name) for name in features.sources}
     logged = {
-        name: store.since(name, int(at.min()) - features.lookback[name], int(at.max())) for name in features.sources
+        name: store.since(name, int(at.min()) - features.lookback[name], int(at.max()), voided=True)
+        for name in features.sources
     }
-    # Nearly always all events up to a question were in the log by then. Where one was being written just then, the
-    # predictions before and after it are computed apart.
-    late = sorted({event.seq for rows in logged.values() for event in rows if event.seq > positions.min()})
+    # Nearly always all events up to a question were in the log by then. Where one was being written or voided just then,
+    # the predictions before and after it are computed apart.
+    steps = {event.seq for rows in logged.values() for event in rows} | {
+        s for one in void.values() for s in one.values()
+    }
+    late = sorted(step for step in steps if step > positions.min())
     groups = np.searchsorted(np.array(late, np.int64), positions, "right")
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
         until = positions[members].max()
         events = Stretch(
             {
-                name: from_log(source, [event for event in logged[name] if event.seq <= until])
+                name: from_log(source, [e for e in logged[name] if e.seq <= until < void[name].get(e.id, until + 1)])
                 for name, source in features.sources.items()
             }
         )

@@ -73,10 +73,11 @@ def _known(features: FeatureSet, tables: EventTables, asked: pd.DataFrame, at: n
     online = OnlineFeatures(features)
     sent = [
         (int(time), name, event.id, event.fields)
-        for name in features.sources
+        for name, source in features.sources.items()
         for time, event in zip(
             *deliveries(tables, name, int(at[0]) - features.lookback[name], int(at[-1])), strict=True
         )
+        if source.counts(event.time, time)
     ]
     sent.sort(key=lambda one: one[0])
     rows = plain_rows(asked[features.entities])

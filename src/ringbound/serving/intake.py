@@ -7,8 +7,8 @@ import pydantic
 
 from ringbound.errors import InputError
 from ringbound.features.events import EventSource
-from ringbound.serving.request import microseconds, row_model, validated
-from ringbound.store import WALL, Clock, Event, Store
+from ringbound.serving.request import instant, microseconds, row_model, validated
+from ringbound.store import HOUR, WALL, Clock, Event, Store
 
 MOST_EVENTS = 1000
 NO_NUL = r"^[^\x00]*$"
@@ -22,10 +22,11 @@ class Intake:
 
     An event has `id`, `time`, when it happened, and its source's fields. It is available from `time` or from
     now on, whichever is later. On a clock that takes history, an event may say itself from when it was known, as
-    `available_at`.
+    `available_at`; there it moves the present, so one that is more than the clock's step ahead of the newest is refused.
     """
 
     def __init__(self, sources: Mapping[str, EventSource], store: Store, clock: Clock = WALL):
+        self.sources = sources
         self.store = store
         self.clock = clock
         self.models = {name: _event_model(source, clock) for name, source in sources.items()}
@@ -37,15 +38,29 @@ class Intake:
         if not 1 <= len(events) <= MOST_EVENTS:
             raise InputError(f"events: expected 1 to {MOST_EVENTS}; got {len(events)}; send several batches")
         batch = [_event(event) for event in validated(self.models[source], events, "event")]
-        if not self.clock.takes_history:
+        if self.clock.follows_log:
+            self._check_steps(batch, self.store.end().newest)
+        elif not self.clock.takes_history:
             latest = self.clock.now() + AHEAD_S * 1_000_000
             for number, event in enumerate(batch):
                 if event.time > latest:
                     raise InputError(
                         f"event {number}: time: expected a time up to now; got one to come; check the clock"
                     )
-        done = self.store.append(source, batch, self.clock)
-        return {"accepted": done.accepted, "duplicates": done.duplicates, "conflicting": done.conflicting}
+        return vars(self.store.append(source, batch, self.clock, lateness=self.sources[source].latest))
+
+    def _check_steps(self, batch: Sequence[Event], newest: int | None) -> None:
+        """Refuse a batch that would move the present further than history goes on: the log only grows."""
+        step = self.clock.step
+        known = sorted((max(event.time, event.known_at or event.time), n) for n, event in enumerate(batch))
+        for time, number in known:
+            if newest is not None and time > newest + step:
+                raise InputError(
+                    f"event {number}: expected a time up to {instant(newest + step)}, {step / HOUR:g} h after the newest "
+                    f"event before it; got {instant(time)}; correct it, send first what happened in between, or serve with "
+                    "a longer --step-h"
+                )
+            newest = time if newest is None else max(newest, time)
 
 
 def _event_model(source: EventSource, clock: Clock) -> type[pydantic.BaseModel]:

@@ -52,6 +52,9 @@ class Taken(pydantic.BaseModel):
     accepted: Annotated[int, pydantic.Field(description="events that are new, now in the log for good")]
     duplicates: Annotated[int, pydantic.Field(description="events that the log had; they count once")]
     conflicting: Annotated[list[str], pydantic.Field(description="ids among them that the log has with other content")]
+    late: Annotated[
+        int, pydantic.Field(description="events of the batch that became known too late to count in any window")
+    ]
 
 
 def requirements() -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringbound.errors import WorkspaceError
-from ringbound.store import CLOCKS, Clock
+from ringbound.store import CLOCKS, HOUR, Clock, EventClock
 
 PREFIX = "RINGBOUND_"
 
@@ -15,7 +15,8 @@ PREFIX = "RINGBOUND_"
 class ServiceSettings:
     """`bundle` is the model's folder, `store` the operational store's URL, `clock` wall or event, `workers` processes.
 
-    `snapshot` is a file that makes starting again quick; without one, every start reads the log.
+    `snapshot` is a file that makes starting again quick; without one, every start reads the log. On the event clock, one
+    event may move the present by `step_h` hours.
     """
 
     bundle: Path
@@ -23,35 +24,50 @@ class ServiceSettings:
     clock: str = "wall"
     workers: int = 1
     snapshot: Path | None = None
+    step_h: float = 24.0
 
     def __post_init__(self):
         if self.clock not in CLOCKS:
             raise WorkspaceError(f"{PREFIX}CLOCK: expected one of {', '.join(CLOCKS)}; got {self.clock!r}")
         if self.workers < 1:
             raise WorkspaceError(f"{PREFIX}WORKERS: expected at least 1; got {self.workers}")
+        if not 0 < self.step_h < 1e6:
+            raise WorkspaceError(
+                f"{PREFIX}STEP_H: expected hours, more than 0 and less than a million; got {self.step_h}"
+            )
 
     @property
     def present(self) -> Clock:
         """The clock itself."""
-        return CLOCKS[self.clock]
+        return EventClock(round(self.step_h * HOUR)) if self.clock == "event" else CLOCKS[self.clock]
 
     @classmethod
     def from_environment(cls, home: Path, environment: Mapping[str, str] = os.environ) -> "ServiceSettings":
-        """Read RINGBOUND_STORE, _CLOCK, _WORKERS and _SNAPSHOT; the bundle, and by default the store, lie in `home`."""
+        """Read RINGBOUND_STORE, _CLOCK, _WORKERS, _SNAPSHOT and _STEP_H; bundle and, by default, store lie in `home`."""
         read = lambda name, default: environment.get(PREFIX + name) or default  # noqa: E731
         workers, snapshot = read("WORKERS", "1"), read("SNAPSHOT", None)
         if not workers.isdecimal():
             raise WorkspaceError(f"{PREFIX}WORKERS: expected a whole number; got {workers!r}")
+        try:
+            step_h = float(read("STEP_H", "24"))
+        except ValueError:
+            raise WorkspaceError(f"{PREFIX}STEP_H: expected hours; got {read('STEP_H', '')!r}") from None
         return cls(
             bundle=home / "bundle",
             store=read("STORE", f"sqlite:///{home / 'store.db'}"),
             clock=read("CLOCK", "wall"),
             workers=int(workers),
             snapshot=Path(snapshot) if snapshot else None,
+            step_h=step_h,
         )
 
     def to_environment(self) -> dict[str, str]:
         """Return the variables that `from_environment` reads."""
-        variables = {"STORE": self.store, "CLOCK": self.clock, "WORKERS": str(self.workers)}
+        variables = {
+            "STORE": self.store,
+            "CLOCK": self.clock,
+            "WORKERS": str(self.workers),
+            "STEP_H": repr(self.step_h),
+        }
         variables |= {"SNAPSHOT": str(self.snapshot)} if self.snapshot else {}
         return {PREFIX + name: value for name, value in variables.items()}

@@ -1,11 +1,12 @@
 """The operational store: the log of events and the predictions made, in SQLite (one host) or PostgreSQL (several)."""
 
-from ringbound.store.clock import CLOCKS, WALL, Clock, EventClock, SetClock, WallClock
+from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock
 from ringbound.store.log import Store
 from ringbound.store.records import Appended, Event, LogEnd, LoggedEvent, Prediction
 
 __all__ = [
     "CLOCKS",
+    "HOUR",
     "WALL",
     "Appended",
     "Clock",

@@ -4,19 +4,24 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+HOUR = 3_600_000_000
+
 
 class Clock(Protocol):
     """Tells the present, in microseconds since 1970.
 
     `follows_log`: the present is where the log stands, so `now` must be told the newest `available_at` in it.
     `takes_history`: events are sent again as they once were, and say themselves from when they were known; questions and
-    events of a time to come are then no mistake. Otherwise they are refused.
+    events of a time to come are then no mistake. Otherwise they are refused. `step`: how far, in microseconds, one event
+    sent to a service may move a present that follows the log.
     """
 
     @property
     def follows_log(self) -> bool: ...
     @property
     def takes_history(self) -> bool: ...
+    @property
+    def step(self) -> int: ...
     def now(self, newest: int | None = None) -> int: ...
 
 
@@ -26,6 +31,7 @@ class WallClock:
 
     follows_log = False
     takes_history = False
+    step = 0
 
     def now(self, newest: int | None = None) -> int:
         """Return the machine's time."""
@@ -36,6 +42,7 @@ class WallClock:
 class EventClock:
     """The time at which the log stands: replays of history."""
 
+    step: int = 24 * HOUR
     follows_log = True
     takes_history = True
 
@@ -57,6 +64,7 @@ class SetClock:
     time: int = 0
     takes_history: bool = False
     follows_log = False
+    step = 0
 
     def now(self, newest: int | None = None) -> int:
         """Return the time it was set to."""

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ringbound.errors import StoreError, one_line
 from ringbound.store.clock import WALL, Clock
-from ringbound.store.records import Appended, Event, LogEnd, LoggedEvent, Prediction
+from ringbound.store.records import VOID, Appended, Event, LogEnd, LoggedEvent, Prediction
 from ringbound.store.schema import ABOUT, EVENTS, PREDICTIONS, bring_up_to_date
 
 LOCK = 7_260_127_311
@@ -35,7 +36,7 @@ INSERT_JSON = (
     .on_conflict_do_nothing()
     .execution_options(preserve_rowcount=True)
 )
-LOGGED = sa.select(EVENTS.c.seq, EVENTS.c.source, EVENTS.c.id, EVENTS.c.available_at, EVENTS.c.payload)
+LOGGED = sa.select(EVENTS.c.seq, EVENTS.c.source, EVENTS.c.id, EVENTS.c.time, EVENTS.c.available_at, EVENTS.c.payload)
 TAIL = LOGGED.where(EVENTS.c.seq > sa.bindparam("after")).order_by(EVENTS.c.seq).limit(sa.bindparam("most"))
 SINCE = (
     LOGGED.where(EVENTS.c.source == sa.bindparam("source"))
@@ -44,6 +45,20 @@ SINCE = (
     .where(EVENTS.c.seq <= sa.bindparam("position"))
     .order_by(EVENTS.c.available_at, EVENTS.c.id)
 )
+TAKEN_BACK = (
+    sa.select(EVENTS.c.id, EVENTS.c.seq)
+    .where(EVENTS.c.source == sa.bindparam("source"))
+    .where(EVENTS.c.seq <= sa.bindparam("position"))
+)
+_BACK = EVENTS.alias()
+NEWEST = (
+    sa.select(EVENTS.c.available_at)
+    .where(EVENTS.c.source.not_like(f"%{VOID}"))
+    .where(~sa.exists().where(_BACK.c.source == EVENTS.c.source + VOID).where(_BACK.c.id == EVENTS.c.id))
+    .order_by(EVENTS.c.available_at.desc())
+    .limit(1)
+)
+"""The index gives the first that stands at once: those that were voided are few."""
 
 
 class Store:
@@ -67,13 +82,16 @@ class Store:
                 connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
             self.log: str = connection.scalar(sa.select(ABOUT.c.log)) or ""
 
-    def append(self, source: str, events: Sequence[Event], clock: Clock = WALL) -> Appended:
+    def append(
+        self, source: str, events: Sequence[Event], clock: Clock = WALL, *, lateness: int | None = None
+    ) -> Appended:
         """Add a batch to the log, durably and as a whole, each event stamped with when it is available.
 
-        That is when it could be known or the present, whichever is later. An event of a known id is left as it is.
+        That is when it could be known or the present, whichever is later. An event of a known id is left as it is. With
+        `lateness`, in microseconds, those of the batch that became available later than that after they happened are counted.
         """
         with self._writing() as connection:
-            newest = connection.scalar(sa.select(sa.func.max(EVENTS.c.available_at))) if clock.follows_log else None
+            newest = connection.scalar(NEWEST) if clock.follows_log else None
             present = clock.now(newest)
             rows = [
                 {
@@ -88,7 +106,28 @@ class Store:
             rows.sort(key=lambda row: (row["available_at"], row["id"]))
             accepted = self._insert(connection, rows) if rows else 0
             conflicting = _conflicting(connection, rows) if accepted < len(rows) else []
-        return Appended(accepted, len(rows) - accepted, conflicting)
+            late = 0 if lateness is None else _late(connection, rows, lateness)
+        return Appended(accepted, len(rows) - accepted, conflicting, late)
+
+    def void(self, source: str, name: str, reason: str) -> LoggedEvent:
+        """Take back an event, durably: from now on no answer counts it, whatever time is asked about.
+
+        The event stays in the log, which goes on with the fact that it is void; its id stays taken. Return the event.
+        """
+        if not reason.strip():
+            raise StoreError("store: expected a reason to void an event; it is kept for good")
+        with self._writing() as connection:
+            where = (EVENTS.c.source == source, EVENTS.c.id == name)
+            event = connection.execute(LOGGED.where(*where)).one_or_none()
+            if event is None or source.endswith(VOID):
+                raise StoreError(f"store: expected an event of {source} to void; there is none of id {name!r}")
+            logged = LoggedEvent(*event)
+            payload = PAYLOAD.encode({"reason": reason, "fields": json.loads(logged.payload)})
+            row = logged._asdict() | {"source": source + VOID, "payload": payload}
+            del row["seq"]
+            if not self._insert(connection, [row]):
+                raise StoreError(f"store: event {name!r} of {source} is void already")
+            return logged
 
     def tail(self, after: int, most: int = 10_000) -> list[LoggedEvent]:
         """Return up to `most` events after position `after`, in order of `seq`."""
@@ -96,16 +135,33 @@ class Store:
             return []
         return [LoggedEvent(*row) for row in self._read(TAIL, {"after": after, "most": most})]
 
-    def since(self, source: str, after: int, until: int, position: int | None = None) -> list[LoggedEvent]:
-        """Return a source's events that became available in (after, until], of those up to `position`, in order."""
+    def since(
+        self, source: str, after: int, until: int, position: int | None = None, *, voided: bool = False
+    ) -> list[LoggedEvent]:
+        """Return a source's events that became available in (after, until], of the log up to `position`, in order.
+
+        Those that are void by then are left out, unless `voided` asks for them too.
+        """
         last = 2**62 if position is None else position
         rows = self._read(SINCE, {"source": source, "after": after, "until": until, "position": last})
-        return [LoggedEvent(*row) for row in rows]
+        void = {} if voided else self.voided(source, last)
+        return [event for event in map(LoggedEvent._make, rows) if event.id not in void]
+
+    def voided(self, source: str, position: int | None = None) -> dict[str, int]:
+        """Return the ids of a source's events that are void, of the log up to `position`, and where it says so."""
+        last = 2**62 if position is None else position
+        return dict(map(tuple, self._read(TAKEN_BACK, {"source": source + VOID, "position": last})))
+
+    def lags(self, source: str) -> np.ndarray:
+        """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
+        lag = sa.select(EVENTS.c.available_at - EVENTS.c.time).where(EVENTS.c.source == sa.bindparam("source"))
+        return np.array([row[0] for row in self._read(lag, {"source": source})], np.int64)
 
     def end(self) -> LogEnd:
         """Return where the log ends."""
-        ((position, newest),) = self._read(sa.select(sa.func.max(EVENTS.c.seq), sa.func.max(EVENTS.c.available_at)), {})
-        return LogEnd(position or 0, newest)
+        position, newest = sa.select(sa.func.max(EVENTS.c.seq)).scalar_subquery(), NEWEST.scalar_subquery()
+        ((last, time),) = self._read(sa.select(position, newest), {})
+        return LogEnd(last or 0, time)
 
     def record(self, predictions: Sequence[Prediction]) -> None:
         """Keep predictions with the vectors they were made from."""
@@ -179,6 +235,17 @@ def _insert_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
 def _insert_json(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
     """Insert the rows that PostgreSQL does not have, in order: one text takes the way there and back once."""
     return connection.execute(INSERT_JSON, {"rows": json.dumps(rows)}).rowcount
+
+
+def _late(connection: sa.Connection, rows: list[dict[str, Any]], lateness: int) -> int:
+    """Return how many of the rows are in the log as events that became available too late."""
+    late = [row["id"] for row in rows if row["available_at"] - row["time"] > lateness]
+    chosen = sa.select(sa.func.count()).where(
+        EVENTS.c.source == rows[0]["source"] if rows else sa.false(),
+        EVENTS.c.id.in_(late),
+        EVENTS.c.available_at - EVENTS.c.time > lateness,
+    )
+    return int(connection.scalar(chosen) or 0) if late else 0
 
 
 def _conflicting(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[str]:

@@ -18,28 +18,45 @@ class Event:
     known_at: int | None = None
 
 
+VOID = "!"
+"""What stands behind a source's name in the log where one of its events is voided."""
+
+
 class LoggedEvent(NamedTuple):
-    """An event as the log has it: `seq` is its position, `available_at` when it was known, `payload` its fields as JSON."""
+    """An event as the log has it: `seq` is its position, `available_at` when it was known, `payload` its fields as JSON.
+
+    Where an event is voided, the log goes on with another: the same but for its position and the `VOID` behind its source.
+    """
 
     seq: int
     source: str
     id: str
+    time: int
     available_at: int
     payload: str
+
+    @property
+    def voids(self) -> bool:
+        """Whether this takes back an event instead of being one."""
+        return self.source.endswith(VOID)
 
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of a batch: events new to the log, events it had, and ids of those it had with other content."""
+    """What became of a batch: events new to the log, events it had, and ids of those it had with other content.
+
+    `late` is how many of the batch became known too late to count in any window.
+    """
 
     accepted: int
     duplicates: int
     conflicting: list[str]
+    late: int = 0
 
 
 @dataclass(frozen=True)
 class LogEnd:
-    """Where the log ends: its last position (0: it is empty) and its newest `available_at`."""
+    """Where the log ends: its last position (0: it is empty), and the newest `available_at` of events that stand."""
 
     position: int
     newest: int | None

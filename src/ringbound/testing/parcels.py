@@ -22,7 +22,7 @@ REQUEST = [
 ]
 LATE_MIN = Field("late_min", "number", "minutes after the promise, negative if early", 4, ge=-600, le=6000)
 WAIT_MIN = Field("wait_min", "number", "minutes that it waited, if measured", 12.5, required=False, ge=0, le=600)
-ARRIVALS = EventSource("arrivals", [*WHO, LATE_MIN], scale={"late_min": 1}, id="parcel_id")
+ARRIVALS = EventSource("arrivals", [*WHO, LATE_MIN], scale={"late_min": 1}, id="parcel_id", lateness="4h")
 PICKUPS = EventSource("pickups", [*WHO, WAIT_MIN], scale={"wait_min": 100}, id="parcel_id")
 
 

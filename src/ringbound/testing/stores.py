@@ -2,6 +2,7 @@
 
 import json
 
+from ringbound.errors import StoreError
 from ringbound.store.clock import CLOCKS, SetClock
 from ringbound.store.log import Store
 from ringbound.store.records import Event, Prediction
@@ -19,6 +20,7 @@ def check_store(store: Store) -> None:
     _check_order(store)
     _check_repeats(store)
     _check_clock(store)
+    _check_voids(store)
     _check_predictions(store)
 
 
@@ -69,6 +71,35 @@ def _check_clock(store: Store) -> None:
     store.append("visits", [Event("b", 10, {})], CLOCKS["event"])
     stamps = [row.available_at for row in store.tail(0) if row.source == "visits"]
     assert stamps == [newest + 1000] * 2, "by the event clock time never goes back"
+
+
+def _check_voids(store: Store) -> None:
+    store.append(
+        "calls", [Event("a", 1, {"n": 1}), Event("b", 2, {"n": 2}), Event("far", 10**17, {"n": 3})], SetClock(0)
+    )
+    before = store.end()
+    voided = store.void("calls", "far", "a wrong clock")
+    assert (voided.id, voided.available_at) == ("far", 10**17)
+    after = store.end()
+    assert after.position == before.position + 1, "the log goes on: nothing is deleted"
+    assert (before.newest, (after.newest or 0) < 10**17) == (10**17, True), "a void event is no present"
+    assert [row.id for row in store.since("calls", 0, 2**62)] == ["a", "b"]
+    assert [row.id for row in store.since("calls", 0, 2**62, before.position)] == ["a", "b", "far"], (
+        "it was there before"
+    )
+    assert [row.id for row in store.since("calls", 0, 2**62, voided=True)] == ["a", "b", "far"]
+    assert store.voided("calls") == {"far": after.position}
+    (fact,) = store.tail(before.position)
+    assert fact.voids
+    assert json.loads(fact.payload) == {"reason": "a wrong clock", "fields": {"n": 3}}
+    again = store.append("calls", [Event("far", 3, {"n": 4})], SetClock(0))
+    assert (again.accepted, again.conflicting) == (0, ["far"]), "an id stays taken"
+    for name, reason in (("far", "again"), ("nobody", "why"), ("a", " ")):
+        try:
+            store.void("calls", name, reason)
+        except StoreError:
+            continue
+        raise AssertionError(f"expected that {name} is not voided because of {reason!r}")
 
 
 def _check_predictions(store: Store) -> None:

@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from ringbound.batch import readers
 from ringbound.batch import score as batch
 from ringbound.batch.score import score
 from ringbound.errors import InputError
@@ -26,8 +27,8 @@ def bundle(bundle_folder):
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
     """Several chunks for few rows."""
-    monkeypatch.setattr(batch, "CHUNK_ROWS", 300)
-    monkeypatch.setattr(batch, "CHUNK_BYTES", 20_000)
+    monkeypatch.setattr(readers, "CHUNK_ROWS", 300)
+    monkeypatch.setattr(readers, "CHUNK_BYTES", 20_000)
 
 
 def write(questions, file):

@@ -2,7 +2,9 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from ringbound.data.contract import part_rows, refuse_too_many, unreadable
+from ringbound.data.contract import clean_tables, part_rows, refuse_too_many, unreadable
+from ringbound.data.files import Files
+from ringbound.data.ingest import Table, ingest
 from ringbound.errors import ContractError
 
 SCHEMA = pa.DataFrameSchema(
@@ -38,6 +40,56 @@ def test_good_table_has_no_bad_rows():
     assert "reason" in bad
 
 
+def test_what_the_schema_coerces_and_parses_comes_out():
+    schema = pa.DataFrameSchema(
+        {
+            "a": pa.Column("Int64", pa.Check.le(3), coerce=True),
+            "b": pa.Column(str, parsers=pa.Parser(lambda s: s.str.strip())),
+        }
+    )
+    rows = pd.DataFrame({"a": ["1", "x", "9", "2"], "b": [" one", "two", "three", "four "]})
+    good, bad = part_rows(rows, schema, table="t")
+    assert good["a"].dtype == "Int64"
+    assert (good["a"].tolist(), good["b"].tolist()) == ([1, 2], ["one", "four"])
+    assert bad["reason"].tolist() == ["a: expected 'Int64', got x", "a: less_than_or_equal_to(3), got 9"]
+    assert bad["a"].tolist() == ["x", "9"]
+
+
+@pytest.mark.parametrize("where", ["column", "table"])
+@pytest.mark.parametrize("default", ["all", "exclude_first", "exclude_last"])
+def test_the_first_duplicate_that_is_good_stays_whatever_the_schema_says(where, default):
+    unique = {
+        "id": pa.Column(str, unique=where == "column", report_duplicates=default),
+        "size": pa.Column(float, pa.Check.le(10)),
+    }
+    schema = pa.DataFrameSchema(unique, unique=["id"] if where == "table" else None, report_duplicates=default)
+    rows = pd.DataFrame({"id": ["a", "a", "b", "a", "b"], "size": [99.0, 1.0, 2.0, 3.0, 99.0]})
+    good, bad = part_rows(rows, schema, table="t")
+    assert (good["id"].tolist(), good["size"].tolist()) == (["a", "b"], [1.0, 2.0])
+    assert bad["size"].tolist() == [99.0, 3.0, 99.0]
+    assert bad["reason"].str.contains("duplicate|unique").tolist() == [False, True, False]
+
+
+def test_a_contract_that_drops_rows_by_itself_is_refused():
+    schema = pa.DataFrameSchema({"size": pa.Column(float, pa.Check.le(10))}, drop_invalid_rows=True)
+    with pytest.raises(ContractError, match="drops or moves rows by itself"):
+        part_rows(pd.DataFrame({"size": [1.0, 99.0]}), schema, table="t")
+
+
+def test_a_strict_contract_sees_the_columns_of_the_table_alone(tmp_path):
+    columns = {"id": "string", "at": "timestamp"}
+    (tmp_path / "boxes.csv").write_text(
+        "id,at\na,2020-01-01T00:00:00Z\nb,2020-02-01T00:00:00Z\nb,2020-02-02T00:00:00Z\n"
+    )
+    boxes = Table("boxes", Files(tmp_path / "boxes.csv", columns), columns, ("id",), time="at")
+    (tmp_path / "raw").mkdir()
+    ingest([boxes], through=pd.Timestamp("2020-03-01", tz="UTC"), previous=tmp_path / "none", out=tmp_path / "raw")
+    schema = pa.DataFrameSchema({"id": pa.Column(str, unique=True), "at": pa.Column()}, strict=True)
+    tables = clean_tables(tmp_path / "raw", {"boxes": lambda tables: schema}, limit=0.5)
+    assert tables.partitions["boxes"].tolist() == ["2020-01", "2020-02"]
+    assert tables.bad["boxes"][["id", "reason"]].values.tolist() == [["b", "id: expected unique values, got b"]]
+
+
 def test_missing_column_fails_the_table():
     with pytest.raises(ContractError, match=r"t: expected \['id', 'size'\].*got \['id'\]"):
         part_rows(pd.DataFrame({"id": ["a"]}), SCHEMA, table="t")
@@ -53,9 +105,6 @@ def test_too_many_bad_rows_fail_with_their_reasons():
 
 
 def test_rows_that_ingest_could_not_read_count_as_bad(tmp_path):
-    from ringbound.data.files import Files
-    from ringbound.data.ingest import Table, ingest
-
     (tmp_path / "sales.csv").write_text("id,paid\n1,1\n2,two\n3,3,3\n4,4\n")
     columns = {"id": "integer", "paid": "number"}
     table = Table("sales", Files(tmp_path / "sales.csv", columns), columns, ("id",))

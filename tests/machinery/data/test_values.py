@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringbound.batch.score import _csv_chunks, _json_chunks, _parquet_chunks
+from ringbound.batch.readers import csv_chunks, json_chunks, parquet_chunks
 from ringbound.batch.table import columns_from_table
 from ringbound.data.conversion import convert
 from ringbound.data.files import Files
@@ -130,9 +130,9 @@ PATHS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, str, Any], Any]]] =
     "ingest JSON Lines": (is_json, lambda t, k, v: ingested(Files(written(t, "v.jsonl", json_line(v)), {"v": k}))),
     "ingest Parquet": (is_arrow, lambda t, k, v: ingested(Files(parquet(t, v), {"v": k}))),
     "ingest SQL": (is_sqlite, from_database),
-    "score CSV": (is_text, lambda t, k, v: scored(_csv_chunks(written(t, "v.csv", csv_text(v)), 99), k)),
-    "score JSON Lines": (is_json, lambda t, k, v: scored(_json_chunks(written(t, "v.jsonl", json_line(v)), 99), k)),
-    "score Parquet": (is_arrow, lambda t, k, v: scored(_parquet_chunks(parquet(t, v), 99), k)),
+    "score CSV": (is_text, lambda t, k, v: scored(csv_chunks(written(t, "v.csv", csv_text(v)), 99), k)),
+    "score JSON Lines": (is_json, lambda t, k, v: scored(json_chunks(written(t, "v.jsonl", json_line(v)), 99), k)),
+    "score Parquet": (is_arrow, lambda t, k, v: scored(parquet_chunks(parquet(t, v), 99), k)),
     "HTTP, as JSON": (is_json, lambda t, k, v: online(k, v, as_json=True)),
     "HTTP, as validated": (lambda v: True, lambda t, k, v: online(k, v, as_json=False)),
 }

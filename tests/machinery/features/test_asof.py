@@ -100,7 +100,7 @@ def test_every_path_gives_the_definitions_value(events, queries, data):
     online = OnlineFeatures(chosen)
     for seq, event in enumerate(data.draw(st.permutations(events))):  # as they come, in any order
         fields = {"who": event[2], "shop": event[3], "paid": event[4]}
-        online.apply([LoggedEvent(seq, "sales", event[1], event[0], json.dumps(fields))], present=0)
+        online.apply([LoggedEvent(seq, "sales", event[1], event[0], event[0], json.dumps(fields))], present=0)
     for row, (at, who, shop) in enumerate(queries):
         live = online.values(at, {"who": who, "shop": shop})
         for column, (name, (_, feature)) in enumerate(chosen.windowed.items()):
@@ -141,7 +141,7 @@ def test_ties_are_ordered_by_id():
         online = OnlineFeatures(features("who"))
         for seq, (at, name, who, shop, paid) in enumerate(order):
             fields = {"who": who, "shop": shop, "paid": paid}
-            online.apply([LoggedEvent(seq, "sales", name, at, json.dumps(fields))], present=0)
+            online.apply([LoggedEvent(seq, "sales", name, at, at, json.dumps(fields))], present=0)
         place = list(online.features.windowed).index("v_last_1h")
         assert online.values(0, {"who": "ann"})[place] == 2.0
 

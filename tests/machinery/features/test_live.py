@@ -6,11 +6,14 @@ import pytest
 from ringbound.errors import InputError
 from ringbound.features import live as live_module
 from ringbound.features.asof import LATEST, MINUTE
-from ringbound.features.frames import instants, plain_rows
+from ringbound.features.frames import columns_of, instants, plain_rows
 from ringbound.features.history import PAST, deliveries
 from ringbound.features.live import LiveFeatures
+from ringbound.features.logged import LoggedEvents
+from ringbound.features.lookup import values_as_of
 from ringbound.store.clock import CLOCKS, WALL
 from ringbound.store.log import Store
+from ringbound.store.records import Event
 from ringbound.testing.parcels import FEATURES
 
 ALL_DAYS = 60 * 24 * 60 * MINUTE
@@ -123,3 +126,37 @@ def test_the_snapshot_holds_plain_arrays(growing, tmp_path, monkeypatch):
         log, definition, position = arrays["about"].tolist()
     assert (log, definition) == (growing[0].log, FEATURES.hash)
     assert json.loads(position) == growing[0].end().position
+
+
+@pytest.mark.parametrize("how", ["tail", "restored", "snapshot and tail"])
+def test_a_voided_event_counts_on_no_path(growing, parcels, asked, windowed, tmp_path, monkeypatch, how):
+    store, rest = growing
+    for name, events in rest.items():
+        store.append(name, events, PAST)
+    monkeypatch.setattr(live_module, "SNAPSHOT_EVERY", 1000)
+    snapshot = tmp_path / "features.npz" if how == "snapshot and tail" else None
+    live = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot, retained=ALL_DAYS)
+    every = [event for event in store.tail(0, 10_000) if event.source in FEATURES.sources]
+    for event in every[:: len(every) // 300]:
+        store.void(event.source, event.id, "noise")
+    if how != "tail":
+        live = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot, retained=ALL_DAYS)
+    values = live.values(*asked)[0]
+    logged = LoggedEvents(store, FEATURES.sources, until=LATEST)
+    offline = values_as_of(FEATURES, logged, np.array(asked[1]), columns_of(parcels[ENTITIES]))
+    assert same(values, offline)
+    assert not same(values, windowed)
+
+
+def test_the_present_goes_back_when_the_event_that_moved_it_is_voided(growing):
+    store, _ = growing
+    live = LiveFeatures(FEATURES, store, clock=CLOCKS["event"])
+    present, newest = live.present(), dict(live.online.newest)
+    fields = {"depot": "north", "courier": "c07", "route": 1.0, "late_min": 1.0}
+    store.append("arrivals", [Event("z", present + 10 * MINUTE, fields)], PAST)
+    live.refresh()
+    assert live.present() == live.online.newest["arrivals"] == present + 10 * MINUTE
+    store.void("arrivals", "z", "a wrong clock")
+    live.refresh()
+    assert live.present() == present
+    assert live.online.newest == newest

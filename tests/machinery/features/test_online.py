@@ -23,7 +23,9 @@ ANN = {"who": "ann"}
 
 
 def row(seq: int, minute: int, paid: float = 1.0, who: str | None = "ann") -> LoggedEvent:
-    return LoggedEvent(seq, "sales", f"{seq:09}", minute * MINUTE, json.dumps({"who": who, "paid": paid}))
+    return LoggedEvent(
+        seq, "sales", f"{seq:09}", minute * MINUTE, minute * MINUTE, json.dumps({"who": who, "paid": paid})
+    )
 
 
 def test_an_entity_nobody_has_heard_of_has_count_0_and_nothing_else():
@@ -37,7 +39,7 @@ def test_an_entity_nobody_has_heard_of_has_count_0_and_nothing_else():
 
 def test_events_of_other_sources_and_without_entity_move_the_position_only():
     online = OnlineFeatures(FEATURES)
-    online.apply([LoggedEvent(7, "returns", "a", 0, "{}"), row(8, 0, who=None)], present=0)
+    online.apply([LoggedEvent(7, "returns", "a", 0, 0, "{}"), row(8, 0, who=None)], present=0)
     assert online.position == 8
     assert online.values(0, ANN)[0] == 0
 
@@ -73,7 +75,7 @@ def test_many_events_known_at_once_in_any_order_take_no_longer_each():
     online = OnlineFeatures(FEATURES)
     names = np.random.default_rng(1).permutation(50_000)
     started = time.perf_counter()
-    come = [LoggedEvent(int(n), "sales", f"{n:09}", 0, '{"who": "ann", "paid": 1}') for n in names]
+    come = [LoggedEvent(int(n), "sales", f"{n:09}", 0, 0, '{"who": "ann", "paid": 1}') for n in names]
     online.apply(come, present=0)
     assert online.values(0, ANN).tolist() == [50_000, 50_000, 1]
     assert online.memories[0].entities["ann"].ids == sorted(f"{n:09}" for n in names)

@@ -38,6 +38,32 @@ def test_parameters_that_do_not_fit_are_refused(given, says):
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "default", "says"),
+    [
+        (["a", None], [1, 2], "expected x[0] of type int (like 1); got 'a' (str)"),
+        ([1, None], [1, 2], "expected x[1] of type int"),
+        ([True], [1], "got True (bool)"),
+        ({"a": {"b": "two", "c": 3}}, {"a": {"b": 1}}, "expected x.a with the names ['b']; got ['b', 'c']"),
+        ({"a": {"b": "two"}}, {"a": {"b": 1}}, "expected x.a.b of type int (like 1); got 'two' (str)"),
+        ({"a": [{"b": 1.5}]}, {"a": [{"b": 1}]}, "expected x.a[0].b of type int"),
+        ([[1], ["x"]], [[1, 2]], "expected x[1][0] of type int"),
+    ],
+)
+def test_parameters_are_checked_to_the_bottom(given, default, says):
+    with pytest.raises(NotebookError) as error:
+        checked_parameters("one", {"x": given}, {"x": default})
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "default"),
+    [([1, 2, 3], [1]), ([], [1]), (["a"], []), ({"a": [1, 2.5]}, {"a": [0.5]}), ([1, "a"], ["b", 2]), ({"any": 1}, {})],
+)
+def test_parameters_like_their_defaults_pass(given, default):
+    assert checked_parameters("one", {"x": given}, {"x": default}) == {"x": given}
+
+
 def test_whole_number_is_accepted_for_a_float():
     assert checked_parameters("one", {"share": 1}, {"share": 0.5}) == {"share": 1}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ringbound.errors import FeatureError
-from ringbound.features.asof import LATEST
+from ringbound.features.asof import LATEST, MINUTE
 from ringbound.features.columns import Category, differs
 from ringbound.features.definition import FeatureSet
 from ringbound.features.frames import columns_of, instants
@@ -54,6 +54,38 @@ def test_late_disordered_and_repeated_events_change_nothing(history, tmp_path):
     stormy = values_as_of(FEATURES, logged, at, columns_of(history.requests[FEATURES.entities]))
     calm = history.table[list(FEATURES.windowed)].to_numpy()
     assert differs(np.array(list(stormy.values())).T, calm).mean() > 0.05, "the storm changed nothing: it was none"
+
+
+def test_events_that_come_too_late_are_kept_and_count_on_no_path(history, tmp_path):
+    """A third comes up to six hours late; arrivals count up to four hours after they happened, pickups always."""
+    store = fresh(tmp_path)
+    assert replay(history, store, delivery=Delivery(late=0.3, seed=6)).mismatches == 0
+    arrivals, every = FEATURES.sources["arrivals"], store.since("arrivals", 0, LATEST)
+    late = [event for event in every if event.available_at - event.time > 4 * 60 * MINUTE]
+    assert len(late) > 50
+    assert len(LoggedEvents(store, FEATURES.sources).read("arrivals", 0, LATEST)) == len(every) - len(late)
+    at, keys = instants(history.requests["at"]), columns_of(history.requests[FEATURES.entities])
+    unbound = FeatureSet(
+        FEATURES.request, sources=[replace(arrivals, lateness=None), FEATURES.sources["pickups"]], views=FEATURES.views
+    )
+    values, flooded = (values_as_of(f, LoggedEvents(store, f.sources), at, keys) for f in (FEATURES, unbound))
+    differ = {name for name in values if differs(values[name], flooded[name]).any()}
+    assert differ
+    assert not differ & {"waiting_wait_mean_6h", "waiting_pickups_3h"}
+
+
+def test_lateness_is_proven_as_it_was_trained(history, events):
+    """Tables with arrivals that became known late: the training table and the prover leave out the same."""
+    strict = replace(FEATURES.sources["arrivals"], lateness="9min")  # each is known ten minutes after it happens
+    features = FeatureSet(
+        FEATURES.request, numbers=[], sources=[strict, FEATURES.sources["pickups"]], views=FEATURES.views
+    )
+    tables = EventTables(events.folder, features.sources)
+    (values,) = asof_join(features, tables, [history.requests])
+    assert (values["depot_arrivals_1h"] == 0).all()
+    assert (values["waiting_pickups_3h"] > 0).any()
+    other = replace(history, features=features, tables=tables, table=history.table.assign(**values))
+    assert prove(other, rows=300, seed=3).leaks == []
 
 
 def test_a_wrong_value_is_found_and_named(history, tmp_path):

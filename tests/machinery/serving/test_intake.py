@@ -5,6 +5,7 @@ import pytest
 
 from ringbound.errors import InputError
 from ringbound.serving.intake import Intake
+from ringbound.store import HOUR, Event, EventClock, SetClock
 from ringbound.store.clock import CLOCKS, WALL
 from ringbound.store.log import Store
 from ringbound.testing.parcels import FEATURES
@@ -27,7 +28,7 @@ def intake(store):
 
 def test_an_event_is_available_from_now_on(intake, store):
     before = WALL.now()
-    assert intake.take("arrivals", [EVENT]) == {"accepted": 1, "duplicates": 0, "conflicting": []}
+    assert intake.take("arrivals", [EVENT]) == {"accepted": 1, "duplicates": 0, "conflicting": [], "late": 1}
     (row,) = store.tail(0)
     assert before <= row.available_at <= WALL.now()
     assert json.loads(row.payload) == {
@@ -76,3 +77,50 @@ def test_unknown_sources_and_sizes_are_refused(intake):
 def test_measurements_may_be_missing(intake):
     unmeasured = {"id": "a", "time": "2020-03-01T10:00:00Z", "depot": "north", "route": 1}
     assert intake.take("pickups", [unmeasured])["accepted"] == 1
+
+
+def test_an_event_that_comes_too_late_is_kept_and_told(intake, store):
+    now = datetime.now(UTC)
+    fresh = EVENT | {"id": "fresh", "time": (now - timedelta(hours=3)).isoformat()}
+    assert intake.take("arrivals", [fresh, EVENT])["late"] == 1
+    assert intake.take("arrivals", [fresh, EVENT]) == {"accepted": 0, "duplicates": 2, "conflicting": [], "late": 1}
+    assert len(store.tail(0)) == 2
+
+
+def on_events(store, step_h=24) -> Intake:
+    return Intake(FEATURES.sources, store, EventClock(step_h * HOUR))
+
+
+def at(name: str, time: str, **more) -> dict:
+    return EVENT | {"id": name, "time": time} | more
+
+
+def test_an_event_from_the_far_future_does_not_move_the_present_of_history(store):
+    intake = on_events(store)
+    intake.take("arrivals", [at("a", "2020-03-01T15:00:00Z")])
+    for event in (
+        at("z", "9999-12-31T23:59:59Z"),
+        at("z", "2020-03-01T15:00:00Z", available_at="2020-03-02T15:00:01Z"),
+    ):
+        with pytest.raises(
+            InputError, match=r"event 1: expected a time up to 2020-03-02T15:00:00.*, 24 h after the newest"
+        ):
+            intake.take("arrivals", [at("b", "2020-03-01T14:00:00Z"), event])
+    assert [row.id for row in store.tail(0)] == ["a"]
+    assert on_events(store, 48).take("arrivals", [at("c", "2020-03-03T15:00:00Z")])["accepted"] == 1
+
+
+def test_history_that_goes_on_step_by_step_is_taken_in_one_batch(store):
+    days = [at(f"d{day}", f"2020-03-{day:02}T15:00:00Z") for day in range(1, 30)]
+    assert on_events(store).take("arrivals", days[::-1])["accepted"] == 29
+    with pytest.raises(InputError, match="event 1: expected a time up to 2020-03-31T10"):
+        on_events(store).take("arrivals", [at("e", "2020-03-30T10:00:00Z"), at("f", "2020-04-03T15:00:00Z")])
+
+
+def test_what_was_voided_moves_no_present(store):
+    store.append("arrivals", [Event("a", HAPPENED, {}), Event("z", HAPPENED + 10**15, {})], SetClock(0))
+    store.void("arrivals", "z", "a clock that was wrong")
+    assert store.end().newest == HAPPENED
+    intake = on_events(store)
+    assert intake.take("arrivals", [at("b", "2020-03-01T16:00:00Z")])["accepted"] == 1
+    assert store.tail(0)[-1].available_at == HAPPENED + HOUR

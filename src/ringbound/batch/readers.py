@@ -1,0 +1,144 @@
+"""The rows of a file of any size, chunk by chunk, as they will be written again."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ringbound.data.counting import count_csv, count_csv_exactly, lost_rows
+from ringbound.data.files import parse_object
+from ringbound.errors import InputError, one_line
+
+CHUNK_ROWS = 65_536
+CHUNK_BYTES = 8 << 20
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of the input, the lines among them that are no rows, and how many bytes of the input are done.
+
+    `rows` are as they are written again; `given` has the values of JSON, by column, as they came.
+    """
+
+    rows: pa.Table
+    malformed: list[str]
+    done: int
+    given: Mapping[str, list[Any]] | None = None
+
+
+def input_files(pattern: str, output: Path) -> list[Path]:
+    """Return the files that `pattern` names, in order; refuse what cannot be scored into `output`."""
+    files = [Path(p) for p in sorted(glob(pattern))] if has_magic(pattern) else [Path(pattern)]  # noqa: PTH207
+    if not files or not all(file.is_file() for file in files):
+        raise InputError(f"expected files at {pattern}; found none; check the path")
+    for file in (*files, output):
+        if file.suffix not in SUFFIXES:
+            raise InputError(f"{file.name}: expected one of {', '.join(SUFFIXES)}; got {file.suffix or 'no suffix'!r}")
+    if output.resolve() in {file.resolve() for file in files}:
+        raise InputError(f"{output.name}: expected an output that is not an input; give another name")
+    if not output.parent.is_dir():
+        raise InputError(f"expected the folder of {output.name} to exist; make it first")
+    return files
+
+
+def read_chunks(inputs: list[Path]) -> Iterator[Chunk]:
+    """Read the inputs one after the other; all must have the columns of the first."""
+    before, columns = 0, None
+    for file in inputs:
+        size = file.stat().st_size
+        if not size:
+            raise InputError(f"{file.name}: expected rows; the file is empty")
+        reader = {".csv": csv_chunks, ".jsonl": json_chunks, ".parquet": parquet_chunks}[file.suffix]
+        try:
+            for chunk in reader(file, size):
+                columns = columns or chunk.rows.column_names
+                if chunk.rows.column_names != columns:
+                    raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
+                yield replace(chunk, done=before + chunk.done)
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{file.name}: cannot be read whole: {one_line(error, 200)}; correct the file and run again"
+            ) from error
+        before += size
+
+
+def csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    malformed: list[str] = []
+
+    def keep(row: pyarrow.csv.InvalidRow) -> str:
+        malformed.append(row.text)
+        return "skip"
+
+    with file.open("rb") as raw:
+        names = pyarrow.csv.open_csv(io.BytesIO(_head(raw))).schema.names
+        count, done = count_csv(raw), 0
+        with pyarrow.csv.open_csv(
+            raw,
+            read_options=pyarrow.csv.ReadOptions(block_size=CHUNK_BYTES, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep, newlines_in_values=count.quoted),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
+            ),
+        ) as reader:
+            for batch in reader:
+                done += batch.num_rows + len(malformed)
+                yield Chunk(pa.Table.from_batches([batch]), malformed.copy(), min(raw.tell(), size))
+                malformed.clear()
+    with file.open("rb") as again:
+        if lost := lost_rows(count.rows, done, lambda: count_csv_exactly(again)):
+            raise InputError(
+                f"{file.name}: {abs(lost)} rows more or fewer came out than are in it; see whether its quotes are right"
+            )
+
+
+def _head(raw: io.BufferedReader) -> bytes:
+    line = raw.readline()
+    raw.seek(0)
+    return line
+
+
+def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    names: dict[str, None] = {}
+    if size > CHUNK_BYTES:  # a name may first come anywhere
+        with file.open("rb") as raw:
+            for line in raw:
+                names.update(dict.fromkeys(parse_object(_without_mark(line)) or {}))
+    with file.open("rb") as raw:
+        while lines := raw.readlines(CHUNK_BYTES):
+            records, malformed = [], []
+            for line in lines:
+                record = parse_object(_without_mark(line))
+                if record is not None:
+                    records.append(record)
+                elif line.strip():
+                    malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
+            names.update(dict.fromkeys(name for record in records for name in record))
+            given = {name: [record.get(name) for record in records] for name in names}
+            columns = {name: pa.array(map(json_text, values), pa.string()) for name, values in given.items()}
+            yield Chunk(pa.table(columns), malformed, raw.tell(), given)
+
+
+def _without_mark(line: bytes) -> bytes:
+    return line.removeprefix(b"\xef\xbb\xbf")
+
+
+def json_text(value: object) -> str | None:
+    """Return a value as it is written again: a text as it is, but for halves of surrogate pairs, all else as JSON."""
+    text = value if value is None or isinstance(value, str) else json.dumps(value)
+    return text if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def parquet_chunks(file: Path, size: int) -> Iterator[Chunk]:
+    with pq.ParquetFile(file) as opened:
+        rows = 0
+        for batch in opened.iter_batches(CHUNK_ROWS):
+            rows += batch.num_rows
+            yield Chunk(pa.Table.from_batches([batch]), [], size * rows // opened.metadata.num_rows)
