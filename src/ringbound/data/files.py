@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from ringbound.data.counting import count_csv, count_csv_exactly, lost_rows
+from ringbound.data.counting import BLOCK_BYTES, UNCLOSED, count_csv
 from ringbound.data.sources import Reading, columns_of_records, rejected_rows, typed
 from ringbound.data.values import LONGEST, MISSING
 from ringbound.errors import SourceError, one_line
@@ -94,11 +94,9 @@ class Files:
     def _parse_csv(self, name: str, content: bytes) -> tuple[Mapping[str, Any], pd.DataFrame]:
         text = content.decode(self.encoding)  # pyarrow's own message does not say where
         raw = io.BytesIO(text.encode())
-        count = count_csv(raw)
-        if count.quoted and text.count('"') % 2:
-            raise SourceError(
-                f"{name}: line {_unclosed(text)}: a quote that is never closed would take in all that follows; correct it"
-            )
+        count = count_csv(raw, self.separator)
+        if count.broken:
+            raise SourceError(f"{name}: line {count.broken}: {UNCLOSED}")
         places, reasons, rows = [], [], []
 
         def keep(row: pyarrow.csv.InvalidRow) -> str:
@@ -109,7 +107,7 @@ class Files:
 
         table = pyarrow.csv.read_csv(
             raw,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=max(BLOCK_BYTES, 2 * count.longest)),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.separator, invalid_row_handler=keep, newlines_in_values=count.quoted
             ),
@@ -119,10 +117,9 @@ class Files:
             ),
         )
         columns = _unique(name, table, self.columns)
-        raw = io.BytesIO(text.encode())
-        if lost := lost_rows(count.rows, len(table) + len(rows), lambda: count_csv_exactly(raw, self.separator)):
+        if count.rows != len(table) + len(rows):
             raise SourceError(
-                f"{name}: {abs(lost)} rows more or fewer came out than are in it; see whether quotes are right"
+                f"{name}: {count.rows} rows went in and {len(table) + len(rows)} came out; a mistake of ours"
             )
         if self.decimal != ".":
             for column, kind in self.columns.items():
@@ -147,17 +144,6 @@ def _with_point(texts: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
     pointed = pc.match_substring(texts, ".")
     turned = pc.replace_substring(texts, decimal, ".")
     return pc.if_else(pointed, pc.binary_join_element_wise(texts, "?", ""), turned)
-
-
-def _unclosed(text: str) -> int:
-    """Return the line in which the last quote begins that nothing closes."""
-    line, opened = 1, None
-    for character in text:
-        if character == "\n":
-            line += 1
-        elif character == '"':
-            opened = line if opened is None else None
-    return opened or line
 
 
 def _parse_json_lines(
