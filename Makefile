@@ -14,7 +14,8 @@ SETUP := .venv/.ready
 
 .DEFAULT_GOAL := help
 ENVIRONMENT ?= prod
-.PHONY: help setup run test lab serve model dashboard check bench lock clean
+MINUTES ?= 5
+.PHONY: help setup run test fuzz lab serve model dashboard check bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +37,9 @@ run: $(SETUP)  ## run the whole pipeline and say what came out
 
 test: $(SETUP)  ## run all tests
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(SETUP)  ## try odd inputs on everything that reads: make fuzz MINUTES=20
+	@FUZZ_MINUTES=$$(python -c 'print($(MINUTES) / 5)') python -m pytest -n 2 tests/machinery/test_fuzz.py
 
 lab: $(SETUP)  ## open JupyterLab on the notebooks
 	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" jupyter lab

@@ -1,5 +1,6 @@
 """How many rows a CSV file has, counted apart from the reader that reads them: none is lost without a word."""
 
+import codecs
 import csv
 import io
 import sys
@@ -9,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 BLOCK_BYTES = 8 << 20
+LINE_FEED, RETURN, QUOTE = b'\n\r"'
 UNCLOSED = "a quote that is not closed where its field ends takes in what follows; correct it"
 csv.field_size_limit(sys.maxsize)  # the module's own bound is for another time
 
@@ -30,6 +32,8 @@ class CsvCount:
 def count_csv(raw: BinaryIO, separator: str = ",") -> CsvCount:
     """Count the lines that are not empty, those that break within quotes as one; from the beginning, then back to it.
 
+    `UnicodeDecodeError` where the file is no UTF-8.
+
     >>> count_csv(io.BytesIO(b'a,b\\n1,"x\\ny"\\r\\n\\n2,z'))
     CsvCount(rows=2, quoted=True, broken=None, longest=8)
     >>> count_csv(io.BytesIO(b'a,b\\n1,5" pipe\\n2,"x\\n3,"y"\\n')).broken
@@ -46,32 +50,31 @@ def count_csv(raw: BinaryIO, separator: str = ",") -> CsvCount:
 def _count(raw: BinaryIO, separator: str) -> tuple[int, bool, bool, int]:
     """Count quickly; right where quotes stand around fields alone, which is said as well; and measure the longest row."""
     raw.seek(0)
-    rows, size, longest, quoted, plain, inside, last, closed = 0, 0, 0, False, True, False, ord("\n"), False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    rows = size = longest = 0
+    quoted, plain, inside, after_break, closed, last = False, True, False, True, False, LINE_FEED
+    beside = np.isin(np.arange(256), [LINE_FEED, RETURN, QUOTE, ord(separator)])
     for block in iter(lambda: raw.read(BLOCK_BYTES), b""):
+        decoder.decode(block)
         characters = np.frombuffer(block, np.uint8)
-        breaks = (characters == 10) | (characters == 13)
-        before = np.concatenate([[last], characters[:-1]]).astype(np.uint8)
-        after_break = (before == 10) | (before == 13)
-        if inside or b'"' in block or closed:
+        breaks = np.flatnonzero((characters == LINE_FEED) | (characters == RETURN))
+        plain &= not closed or bool(beside[characters[0]])
+        closed = False
+        if QUOTE in block or inside:
             quoted = True
-            quotes = characters == 34
-            within = np.logical_xor.accumulate(quotes) ^ inside
-            opens, closes = quotes & within, quotes & ~within
-            ends = breaks | quotes | (characters == ord(separator))
-            starts = after_break | (before == 34) | (before == ord(separator))
-            after_close = np.concatenate([[closed], closes[:-1]])
-            plain &= not bool((opens & ~starts).any() or (after_close & ~ends).any())
-            breaks &= ~within
-            after_break &= ~np.concatenate([[inside], within[:-1]])
-            inside, closed = bool(within[-1]), bool(closes[-1])
-        rows += int(np.count_nonzero(after_break & ~breaks))
-        last = int(characters[-1])
-        ends = np.flatnonzero(breaks)
-        if len(ends):
-            longest = max(longest, size + int(ends[0]), int(np.diff(ends).max(initial=0)))
-            size = len(block) - int(ends[-1])
-        else:
-            size += len(block)
+            quotes = np.flatnonzero(characters == QUOTE)
+            opens, closes = quotes[inside::2], quotes[not inside :: 2]
+            plain &= bool(beside[np.where(opens > 0, characters[opens - 1], last)].all())
+            plain &= bool(beside[characters[closes[closes < len(block) - 1] + 1]].all())
+            breaks = breaks[(np.searchsorted(quotes, breaks) + inside) % 2 == 0]
+            closed = len(closes) > 0 and int(closes[-1]) == len(block) - 1
+            inside = bool((len(quotes) + inside) % 2)
+        first, final = (int(breaks[0]), int(breaks[-1])) if len(breaks) else (len(block), -1)
+        between = np.diff(breaks)
+        rows += int(np.count_nonzero(between > 1)) + (after_break and first > 0) + (0 <= final < len(block) - 1)
+        longest = max(longest, size + first, int(between.max(initial=0)))
+        size = len(block) - final if len(breaks) else size + len(block)
+        after_break, last = final == len(block) - 1, int(characters[-1])
     return rows, quoted, plain and not inside, max(longest, size)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,15 @@ class Files:
                 f"{name}: expected {self.encoding} text; byte {error.object[error.start]:#04x} at {error.start} is not; "
                 "declare the encoding in the source"
             ) from error
-        except (pa.ArrowInvalid, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        except (
+            pa.ArrowException,
+            OSError,
+            EOFError,
+            ValueError,
+            RuntimeError,
+            zlib.error,
+            zipfile.BadZipFile,
+        ) as error:
             raise SourceError(f"{name}: cannot be read whole: {one_line(error)}; fetch the file again") from error
         raise SourceError(f"{name}: expected .csv, .csv.zip, .csv.gz, .jsonl or .parquet; got another suffix")
 

@@ -90,12 +90,12 @@ def _some(values: Any, rows: list[int]) -> list[Any]:
     """Return the values of some rows, as they came."""
     if not isinstance(values, pa.Array | pa.ChunkedArray):
         return [values[row] for row in rows]
-    some = []
+    some: list[Any] = []
     for row in rows:
         try:
             some.append(values[row].as_py())
-        except (ValueError, OverflowError, pa.ArrowException):  # a time that Python does not have
-            some.append(str(values[row]))
+        except (ValueError, OverflowError, pa.ArrowException):
+            some.append(f"a {values.type} that Python does not have")
     return some
 
 

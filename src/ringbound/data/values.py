@@ -66,7 +66,7 @@ def value_of(
     """
     if value is None or (isinstance(value, str) and value in missing):
         return None
-    if isinstance(value, float | Decimal) and math.isnan(value):
+    if (isinstance(value, float) and math.isnan(value)) or (isinstance(value, Decimal) and value.is_nan()):
         return None
     if isinstance(value, Decimal):
         value = _plain(value)

@@ -64,9 +64,14 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(text) or {}
-    except YAMLError as error:
+        values = YAML(typ="safe", pure=True).load(text) or {}
+    except (YAMLError, ValueError, RecursionError) as error:
         raise WorkspaceError(f"{name} is not YAML: {one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise WorkspaceError(
+            f"{name}: expected names with values; got {one_line(Exception(repr(values)), 80)}; correct it"
+        )
+    return values
 
 
 def stage_input(path: str) -> Path:

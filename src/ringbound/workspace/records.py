@@ -52,7 +52,7 @@ class Record:
             raise RecordError(f'{name}: has conflict marks of a merge; resolve them, or run "{cls.made_by}"')
         try:
             plain = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(f'{name}: expected JSON; {one_line(error, 100)}; run "{cls.made_by}"') from error
         given = plain.pop("format", None) if isinstance(plain, dict) else None
         if given != cls.format:
