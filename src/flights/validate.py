@@ -48,7 +48,6 @@ def flights_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
         },
         checks=after,
         unique=["flight_id"],
-        report_duplicates="exclude_first",
     )
 
 # %% ../../notebooks/validate.ipynb #2a2aa8f8
@@ -62,7 +61,7 @@ def events_contract(delay: str) -> Callable[[Mapping[str, pd.DataFrame]], pa.Dat
     def contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
         flight = known(tables["flights"]["flight_id"], "flight")
         columns = {"flight_id": pa.Column(str, flight), **HAPPENED, delay: number(-120, 2880)}
-        return pa.DataFrameSchema(columns, checks=FORESEEN, unique=["flight_id"], report_duplicates="exclude_first")
+        return pa.DataFrameSchema(columns, checks=FORESEEN, unique=["flight_id"])
 
     return contract
 
@@ -82,13 +81,13 @@ def weather_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     }
     columns = {name: number(low, high, nullable=True) for name, (low, high) in bounds.items()}
     columns |= {"origin": pa.Column(str, known(tables["airports"]["faa"], "airport")), **HAPPENED}
-    return pa.DataFrameSchema(columns, checks=FORESEEN, unique=["observation_id"], report_duplicates="exclude_first")
+    return pa.DataFrameSchema(columns, checks=FORESEEN, unique=["observation_id"])
 
 # %% ../../notebooks/validate.ipynb #1f16e50b
 def airports_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     """Return the contract of airports; an airport without a zone serves no flight of ours."""
     columns = {"faa": text(r"^[A-Z0-9]{3}$", unique=True), "lat": number(-90, 90), "lon": number(-180, 180)}
-    return pa.DataFrameSchema(columns, report_duplicates="exclude_first")
+    return pa.DataFrameSchema(columns)
 
 
 def planes_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
@@ -98,7 +97,7 @@ def planes_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
         "seats": pa.Column(pd.Int64Dtype(), pa.Check.in_range(1, 900)),
     }
     columns["year"] = pa.Column(pd.Int64Dtype(), pa.Check.in_range(1930, 2100), nullable=True)
-    return pa.DataFrameSchema(columns, report_duplicates="exclude_first")
+    return pa.DataFrameSchema(columns)
 
 
 CONTRACTS = {
