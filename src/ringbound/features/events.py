@@ -25,7 +25,8 @@ class EventSource:
     times the scale must stay below 2**41, so that sums are exact; other numbers, such as that of a room, only name entities.
 
     Windows go by `available_at`. So `lateness`, like `6h`, says how long after it happened an event may become available and
-    still count: one that comes later, as in a backlog after an outage, is kept and counts in no window, on no path.
+    still count: one that comes later, as in a backlog after an outage, is kept and counts in no window, on no path. `stale`
+    says after how long without news a service must not go by this source any more, by default never.
     """
 
     name: str
@@ -34,11 +35,12 @@ class EventSource:
     id: str = "id"
     time: str = "time"
     lateness: str | None = None
+    stale: str | None = None
 
     def __post_init__(self):
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
             raise FeatureError(f"source: expected a name of letters, digits, - and _; got {self.name!r}")
-        self.latest  # noqa: B018 - refuses what is no length of time
+        _ = self.latest, self.stale_after  # refuses what is no length of time
         by_name = {f.name: f for f in self.fields}
         if wrong := [f.name for f in self.fields if f.kind == "timestamp" or f.name in ("id", "time", "available_at")]:
             raise FeatureError(
@@ -59,6 +61,11 @@ class EventSource:
     def latest(self) -> int:
         """How long after it happened an event may become available and still count, in microseconds."""
         return asof.LATEST if self.lateness is None else microseconds(self.lateness)
+
+    @cached_property
+    def stale_after(self) -> int:
+        """How long after its newest event a service goes by this source, in microseconds."""
+        return asof.LATEST if self.stale is None else microseconds(self.stale)
 
     def counts(self, time: Any, available_at: Any) -> Any:
         """Say whether events count in windows, by when they happened and became available: int64 microseconds, any shape."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ringbound.errors import InputError, one_line
+from ringbound.features import asof
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Category, Column
 from ringbound.features.definition import FeatureSet
@@ -81,6 +82,18 @@ class LiveFeatures:
         vectors = [self.online.values(at, row) for at, row in zip(times, rows, strict=True)]
         by_feature = vectors[0][:, None] if len(rows) == 1 else np.array(vectors).T
         return dict(zip(self.features.windowed, by_feature, strict=True)), np.array(times, np.int64)
+
+    def stale(self, times: Sequence[int]) -> list[str | None]:
+        """Return, for questions asked at these times, the sources that have had no news for too long; None for none."""
+        silent = {
+            name: (self.online.newest[name] or -asof.LATEST) + source.stale_after
+            for name, source in self.features.sources.items()
+            if source.stale is not None
+        }
+        return [
+            f"stale: {', '.join(gone)}" if (gone := [n for n, until in silent.items() if time > until]) else None
+            for time in times
+        ]
 
     def _restore(self) -> int:
         """Load what matters from the snapshot and the log; return the position that is saved."""

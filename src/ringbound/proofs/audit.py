@@ -17,7 +17,10 @@ from ringbound.store import Prediction, Store
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found: predictions recomputed, values compared, mismatches in words, predictions of other models."""
+    """What an audit found: predictions recomputed, values compared, mismatches in words, predictions of other models.
+
+    Of rungs that are made from no vector, like a constant, there is nothing to recompute.
+    """
 
     predictions: int
     values: int
@@ -28,25 +31,27 @@ class AuditResult:
 def audit(bundle: Bundle, store: Store, *, newest: int) -> AuditResult:
     """Recompute the vectors of the `newest` predictions that this bundle made, offline, from the log as it was then."""
     predictions = store.predictions(newest)
-    mine = [prediction for prediction in predictions if prediction.model_version == bundle.version]
+    ours = [prediction for prediction in predictions if prediction.model_version == bundle.version]
+    mine = [prediction for prediction in ours if prediction.vector]
     Row = row_model(bundle.features.request)
     rows = [Row.model_validate(json.loads(prediction.row)) for prediction in mine]
     columns = columns_from_rows(rows, bundle.features.request)
     windowed = _windowed(bundle, store, mine, columns)
-    vectors = (
-        bundle.full.encoder.matrix(bundle.features.compute(columns, bundle.references, windowed))
-        if mine
-        else np.empty((0, 0))
-    )
-    mismatches = []
-    for prediction, vector in zip(mine, vectors, strict=True):
-        used = np.frombuffer(prediction.vector, np.float64)
-        for place in np.flatnonzero(differs(used, vector)):
-            name = bundle.full.encoder.names[place]
-            mismatches.append(
-                f"{prediction.prediction_id}, {name}: used {used[place]!r}, the log says {vector[place]!r}"
-            )
-    return AuditResult(len(mine), vectors.size, mismatches, len(predictions) - len(mine))
+    features = bundle.features.compute(columns, bundle.references, windowed)
+    mismatches, compared = [], 0
+    for name, rung in (("full", bundle.full), ("reduced", bundle.reduced)):
+        made = [place for place, prediction in enumerate(mine) if prediction.rung == name]
+        if rung is None or not made:
+            continue
+        for row, vector in zip(made, rung.encoder.matrix(features)[made], strict=True):
+            used = np.frombuffer(mine[row].vector, np.float64)
+            compared += len(vector)
+            for place in np.flatnonzero(differs(used, vector)):
+                mismatches.append(
+                    f"{mine[row].prediction_id}, {rung.encoder.names[place]}: used {used[place]!r}, the log says "
+                    f"{vector[place]!r}"
+                )
+    return AuditResult(len(mine), compared, mismatches, len(predictions) - len(ours))
 
 
 def _windowed(

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from ringbound.errors import InputError, StoreError
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import load_bundle
+from ringbound.serving.gather import Gatherer
 from ringbound.serving.intake import MOST_EVENTS, Intake
 from ringbound.serving.predictor import MOST_ROWS, Predictor, answer_model
 from ringbound.serving.request import row_model
@@ -106,18 +107,32 @@ def build_service(settings: ServiceSettings) -> Any:
             store = Store(settings.store)
             live = LiveFeatures(bundle.features, store, clock=settings.present, snapshot=settings.snapshot)
             self.predictor = Predictor(bundle, live)
+            self.predictor.warm_up()
+            self.gatherer = Gatherer(
+                self.predictor.answer,
+                self.predictor.step_down,
+                lambda: self.predictor.doing,
+                deadline_s=settings.deadline_ms / 1000,
+                most=MOST_ROWS,
+            )
             self.intake = Intake(bundle.features.sources, store, settings.present)
 
-        # A prediction takes less time than handing it to another thread would.
         @bentoml.api(route="/predict")
         async def predict(self, rows: Rows) -> Answers:
             """Answer each row; a row that does not fit is refused with the reason."""
-            return answer(lambda: Answers(predictions=self.predictor.answer(rows)))
+            try:
+                return Answers(predictions=await self.gatherer.answer(rows))
+            except InputError as error:
+                return JSONResponse({"error": str(error)}, status_code=400)
 
         @bentoml.api(route="/features")
         async def features(self, rows: Rows) -> Vectors:
             """Return each row's feature vector as the model would get it, and how new the events behind it are."""
-            return answer(lambda: Vectors(**self.predictor.describe(rows)))
+            try:
+                return await self.gatherer.call(lambda: answer(lambda: Vectors(**self.predictor.describe(rows))))
+            except TimeoutError:
+                error = {"error": "store: no answer in time; try again"}
+                return JSONResponse(error, status_code=503)  # type: ignore[return-value]
 
         @bentoml.api(route="/events")
         def events(self, source: Source, events: Events) -> Taken:

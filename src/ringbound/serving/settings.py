@@ -16,7 +16,8 @@ class ServiceSettings:
     """`bundle` is the model's folder, `store` the operational store's URL, `clock` wall or event, `workers` processes.
 
     `snapshot` is a file that makes starting again quick; without one, every start reads the log. On the event clock, one
-    event may move the present by `step_h` hours.
+    event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the ladder's lower
+    rungs.
     """
 
     bundle: Path
@@ -25,12 +26,15 @@ class ServiceSettings:
     workers: int = 1
     snapshot: Path | None = None
     step_h: float = 24.0
+    deadline_ms: float = 250.0
 
     def __post_init__(self):
         if self.clock not in CLOCKS:
             raise WorkspaceError(f"{PREFIX}CLOCK: expected one of {', '.join(CLOCKS)}; got {self.clock!r}")
         if self.workers < 1:
             raise WorkspaceError(f"{PREFIX}WORKERS: expected at least 1; got {self.workers}")
+        if not 1 <= self.deadline_ms <= 60_000:
+            raise WorkspaceError(f"{PREFIX}DEADLINE_MS: expected 1 to 60,000 milliseconds; got {self.deadline_ms}")
         if not 0 < self.step_h < 1e6:
             raise WorkspaceError(
                 f"{PREFIX}STEP_H: expected hours, more than 0 and less than a million; got {self.step_h}"
@@ -43,22 +47,24 @@ class ServiceSettings:
 
     @classmethod
     def from_environment(cls, home: Path, environment: Mapping[str, str] = os.environ) -> "ServiceSettings":
-        """Read RINGBOUND_STORE, _CLOCK, _WORKERS, _SNAPSHOT and _STEP_H; bundle and, by default, store lie in `home`."""
+        """Read RINGBOUND_STORE, _CLOCK, _WORKERS, _SNAPSHOT, _STEP_H, _DEADLINE_MS; bundle and store are in `home`."""
         read = lambda name, default: environment.get(PREFIX + name) or default  # noqa: E731
         workers, snapshot = read("WORKERS", "1"), read("SNAPSHOT", None)
         if not workers.isdecimal():
             raise WorkspaceError(f"{PREFIX}WORKERS: expected a whole number; got {workers!r}")
-        try:
-            step_h = float(read("STEP_H", "24"))
-        except ValueError:
-            raise WorkspaceError(f"{PREFIX}STEP_H: expected hours; got {read('STEP_H', '')!r}") from None
+        numbers = {}
+        for name, default in (("STEP_H", "24"), ("DEADLINE_MS", "250")):
+            try:
+                numbers[name.lower()] = float(read(name, default))
+            except ValueError:
+                raise WorkspaceError(f"{PREFIX}{name}: expected a number; got {read(name, default)!r}") from None
         return cls(
             bundle=home / "bundle",
             store=read("STORE", f"sqlite:///{home / 'store.db'}"),
             clock=read("CLOCK", "wall"),
             workers=int(workers),
             snapshot=Path(snapshot) if snapshot else None,
-            step_h=step_h,
+            **numbers,
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -67,7 +73,7 @@ class ServiceSettings:
             "STORE": self.store,
             "CLOCK": self.clock,
             "WORKERS": str(self.workers),
-            "STEP_H": repr(self.step_h),
         }
+        variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}
         variables |= {"SNAPSHOT": str(self.snapshot)} if self.snapshot else {}
         return {PREFIX + name: value for name, value in variables.items()}

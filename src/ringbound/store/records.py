@@ -66,7 +66,8 @@ class LogEnd:
 class Prediction:
     """A prediction as it is kept: when it was made, as of when, from which position of the log, by what, from what.
 
-    `row` is the request as JSON, `vector` the model's input as float64 bytes; times are microseconds since 1970.
+    `row` is the request as JSON, `vector` the model's input as float64 bytes; times are microseconds since 1970. `rung` of
+    the ladder answered, for the `reason` why no better one did.
     """
 
     prediction_id: str
@@ -78,3 +79,5 @@ class Prediction:
     answer: float
     row: str
     vector: bytes
+    rung: str = "full"
+    reason: str | None = None

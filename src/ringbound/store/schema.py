@@ -35,6 +35,8 @@ PREDICTIONS = sa.Table(
     sa.Column("answer", sa.Float(53), nullable=False),
     sa.Column("row", sa.Text, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("rung", sa.Text, nullable=False, server_default="full"),
+    sa.Column("reason", sa.Text),
     sa.Index("predictions_made", "made_at", "prediction_id"),
 )
 ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
@@ -42,7 +44,7 @@ VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 FIRST = "0001"
 """The schema of stores that were made before stores had a version."""
-HEAD = "0002"
+HEAD = "0003"
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:

@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse
 from ringbound.errors import WorkspaceError
 from ringbound.serving.service import build_service
 from ringbound.serving.settings import ServiceSettings
-from ringbound.store.log import Store
 from ringbound.testing.parcels import PROBLEM
 
 
@@ -81,16 +80,3 @@ def test_settings_are_what_the_environment_says(tmp_path):
 def test_settings_that_are_none_are_refused(name, value, says):
     with pytest.raises(WorkspaceError, match=f"RINGBOUND_{name}: .*{says}"):
         ServiceSettings.from_environment(Path(), {f"RINGBOUND_{name}": value})
-
-
-def test_a_store_that_is_gone_is_503_in_one_line(settings, tmp_path):
-    url = f"sqlite:///{tmp_path}/store.db"
-    Store(url)
-    service = build_service(replace(settings, store=url)).inner()
-    service.predictor.live.store._reading = None
-    for file in tmp_path.iterdir():
-        file.unlink()
-    tmp_path.rmdir()
-    answered = call(service, "predict", rows=rows_of(service, [dict(PROBLEM.examples[0])]))
-    assert answered.status_code == 503
-    assert "\n" not in json.loads(answered.body)["error"]
