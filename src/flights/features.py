@@ -105,6 +105,7 @@ DEPARTURES = EventSource(
     scale={"dep_delay": 1},
     id="flight_id",
     lateness="1h",
+    stale="12h",
 )
 ARRIVALS = EventSource(
     "arrivals",
@@ -112,6 +113,7 @@ ARRIVALS = EventSource(
     scale={"arr_delay": 1},
     id="flight_id",
     lateness="1h",
+    stale="12h",
 )
 
 

@@ -52,6 +52,10 @@ def serve(
     step_h: Annotated[
         float, typer.Option(help="On the event clock: the hours by which one event may move the present.")
     ] = 24.0,
+    deadline_ms: Annotated[
+        float,
+        typer.Option(help="Milliseconds after which a lower rung answers, which needs neither store nor full model."),
+    ] = 250.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
     environment: Annotated[
         str, typer.Option(help="Serve what this environment has, like prod; by default what the workspace made.")
@@ -77,5 +81,6 @@ def serve(
         workers=workers,
         snapshot=root / layout.SNAPSHOT,
         step_h=step_h,
+        deadline_ms=deadline_ms,
     )
     serve_archive(archive, root, host=host, port=port, settings=settings)

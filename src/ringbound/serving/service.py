@@ -1,7 +1,8 @@
 """The online service: BentoML around a model bundle."""
 
+import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -13,10 +14,12 @@ from starlette.responses import JSONResponse
 from ringbound.errors import InputError, StoreError
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import load_bundle
+from ringbound.serving.counters import count
 from ringbound.serving.gather import Gatherer
+from ringbound.serving.hot_path import HotPath
 from ringbound.serving.intake import MOST_EVENTS, Intake
 from ringbound.serving.predictor import MOST_ROWS, Predictor, answer_model
-from ringbound.serving.request import row_model
+from ringbound.serving.request import row_model, validated
 from ringbound.serving.settings import ServiceSettings
 from ringbound.store import Store
 
@@ -24,7 +27,9 @@ from ringbound.store import Store
 PACKAGES = (
     "alembic",
     "bentoml",
+    "httptools",
     "numpy",
+    "orjson",
     "psycopg",
     "psycopg-binary",
     "pydantic",
@@ -32,6 +37,7 @@ PACKAGES = (
     "sqlalchemy",
     "treelite",
     "tzdata",
+    "uvloop",
 )
 TIMEOUT_S = 10
 LOG = logging.getLogger(__name__)
@@ -100,6 +106,8 @@ def build_service(settings: ServiceSettings) -> Any:
         "Answers", __doc__="One answer per row, in the order of the rows.", predictions=(list[Answer], ...)
     )
 
+    current: list[Any] = []
+
     class Service:
         """Predictions for rows, online, and the events that their features look back on."""
 
@@ -117,11 +125,27 @@ def build_service(settings: ServiceSettings) -> Any:
             )
             self.intake = Intake(bundle.features.sources, store, settings.present)
 
+            current.append(self)
+            # What is loaded stays: looked through with each collection of garbage, it would hold all requests up.
+            gc.collect()
+            gc.freeze()
+
+        async def predict_rows(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+            """Return the answers for rows as they came; `InputError` says which row and field does not fit."""
+            if not 1 <= len(rows) <= MOST_ROWS:
+                raise InputError(f"rows: expected 1 to {MOST_ROWS}; got {len(rows)}; send several requests")
+            return await self._answers(validated(Row, rows, "row"))
+
+        async def _answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+            answers = await self.gatherer.answer(rows)
+            count(answers)
+            return answers
+
         @bentoml.api(route="/predict")
         async def predict(self, rows: Rows) -> Answers:
             """Answer each row; a row that does not fit is refused with the reason."""
             try:
-                return Answers(predictions=await self.gatherer.answer(rows))
+                return Answers(predictions=await self._answers(rows))
             except InputError as error:
                 return JSONResponse({"error": str(error)}, status_code=400)
 
@@ -150,4 +174,6 @@ def build_service(settings: ServiceSettings) -> Any:
         # Spans on every request, for a collector that is not there, cost more than the model.
         tracing={"excluded_urls": ".*"},
     )
-    return configured(Service)
+    service = configured(Service)
+    service.add_asgi_middleware(HotPath, service=lambda: current[-1] if current else None)
+    return service

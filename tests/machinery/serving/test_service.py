@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from ringbound.errors import WorkspaceError
+from ringbound.serving.hot_path import HotPath
 from ringbound.serving.service import build_service
 from ringbound.serving.settings import ServiceSettings
 from ringbound.testing.parcels import PROBLEM
@@ -80,3 +81,76 @@ def test_settings_are_what_the_environment_says(tmp_path):
 def test_settings_that_are_none_are_refused(name, value, says):
     with pytest.raises(WorkspaceError, match=f"RINGBOUND_{name}: .*{says}"):
         ServiceSettings.from_environment(Path(), {f"RINGBOUND_{name}": value})
+
+
+def post(settings, body: bytes, content_type: str = "application/json") -> tuple[int, dict]:
+    """Send a request through the whole application, as a server does."""
+    service = build_service(settings)
+    messages: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict) -> None:
+        messages.append(message)
+
+    async def whole() -> None:
+        made = service.inner()
+        assert made
+        path = HotPath(_no_app, service=lambda: made)
+        headers = [(b"content-type", content_type.encode())]
+        await path({"type": "http", "method": "POST", "path": "/predict", "headers": headers}, receive, send)
+
+    asyncio.run(whole())
+    return messages[0]["status"], json.loads(messages[1]["body"])
+
+
+async def _no_app(scope, receive, send) -> None:
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def test_the_hot_path_answers_what_the_page_says(settings, service):
+    rows = [dict(example) for example in PROBLEM.examples]
+    status, answered = post(settings, json.dumps({"rows": rows}).encode())
+    assert status == 200
+    described = call(service, "predict", rows=rows_of(service, rows)).model_dump()["predictions"]
+    plain = lambda answers: [{k: v for k, v in a.items() if k != "prediction_id"} for a in answers]  # noqa: E731
+    assert plain(answered["predictions"]) == plain(described)
+
+
+ROW = json.dumps(dict(PROBLEM.examples[0]))
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "expected JSON like"),
+        (b"{", "expected JSON like"),
+        (b"\xff", "expected JSON like"),
+        (b"[" * 100_000, "expected JSON like"),
+        (b"[1]", "got no list of rows"),
+        (b'{"rows": 7}', "got no list of rows"),
+        (b'{"rows": []}', "rows: expected 1 to 1000; got 0"),
+        (f'{{"rows": [{",".join(["1"] * 1001)}]}}'.encode(), "rows: expected 1 to 1000; got 1001"),
+        (b'{"rows": [7]}', "row 0"),
+        (f'{{"rows": [{ROW}], "partial": 1}}'.encode(), "expected rows alone; got ['partial'] too"),
+        (f'{{"rows": [{ROW.replace("12", "NaN")}]}}'.encode(), "expected JSON like"),
+        (f'{{"rows": [{ROW.replace("12", "9" * 5000)}]}}'.encode(), "row 0: route: expected a finite number"),
+        (f'{{"rows": [{ROW.replace("north", chr(92) + "ud800")}]}}'.encode(), "row 0: depot"),
+        (f'{{"rows": [{ROW}, {ROW.replace("north", "North")}]}}'.encode(), "row 1: depot"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_400_and_says_where(settings, body, says):
+    status, answered = post(settings, body)
+    assert (status, list(answered)) == (400, ["error"])
+    assert says in answered["error"]
+    assert "\n" not in answered["error"]
+
+
+def test_what_is_no_json_is_left_to_bentoml(settings):
+    assert post(settings, b"x", "application/vnd.bentoml+pickle")[0] == 418
+
+
+def test_a_request_of_twenty_megabytes_is_413(settings):
+    assert post(settings, b" " * (21 << 20))[0] == 413

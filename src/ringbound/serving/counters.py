@@ -1,0 +1,19 @@
+"""What a service counts for who watches it, at /metrics."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import bentoml
+
+ANSWERS = bentoml.metrics.Counter(
+    name="ringbound_answers_total",
+    documentation="answers by the rung of the ladder that gave them, and why no better one did",
+    labelnames=["rung", "reason"],
+)
+
+
+def count(answers: Sequence[dict[str, Any]]) -> None:
+    """Count answers by rung and reason."""
+    for (rung, reason), number in Counter((a["rung"], a["reason"] or "") for a in answers).items():
+        ANSWERS.labels(rung=rung, reason=reason).inc(number)
