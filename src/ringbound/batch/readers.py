@@ -1,6 +1,5 @@
 """The rows of a file of any size, chunk by chunk, as they will be written again."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -60,6 +59,10 @@ def read_chunks(inputs: list[Path]) -> Iterator[Chunk]:
         try:
             for chunk in reader(file, size):
                 columns = columns or chunk.rows.column_names
+                if twice := sorted({name for name in columns if columns.count(name) > 1}):
+                    raise InputError(
+                        f"{file.name}: expected each column once; got {twice} several times; rename or drop the others"
+                    )
                 if chunk.rows.column_names != columns:
                     raise InputError(f"{file.name}: expected columns {columns}; got {chunk.rows.column_names}")
                 yield replace(chunk, done=before + chunk.done)
@@ -78,13 +81,16 @@ def csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
         return "skip"
 
     with file.open("rb") as raw:
-        names = pyarrow.csv.open_csv(io.BytesIO(_head(raw))).schema.names
         count, done = count_csv(raw), 0
         if count.broken:
             raise InputError(f"{file.name}: line {count.broken}: {UNCLOSED}")
+        block = pyarrow.csv.ReadOptions(block_size=max(CHUNK_BYTES, 2 * count.longest), use_threads=False)
+        skip = pyarrow.csv.ParseOptions(invalid_row_handler=lambda row: "skip", newlines_in_values=count.quoted)
+        names = pyarrow.csv.open_csv(raw, read_options=block, parse_options=skip).schema.names
+        raw.seek(0)
         with pyarrow.csv.open_csv(
             raw,
-            read_options=pyarrow.csv.ReadOptions(block_size=max(CHUNK_BYTES, 2 * count.longest), use_threads=False),
+            read_options=block,
             parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep, newlines_in_values=count.quoted),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
@@ -94,14 +100,11 @@ def csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
                 done += batch.num_rows + len(malformed)
                 yield Chunk(pa.Table.from_batches([batch]), malformed.copy(), min(raw.tell(), size))
                 malformed.clear()
+        if malformed:  # and not one row
+            done += len(malformed)
+            yield Chunk(pa.table({name: pa.array([], pa.string()) for name in names}), malformed.copy(), size)
     if count.rows != done:
         raise InputError(f"{file.name}: {count.rows} rows went in and {done} came out; a mistake of ours")
-
-
-def _head(raw: io.BufferedReader) -> bytes:
-    line = raw.readline()
-    raw.seek(0)
-    return line
 
 
 def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
@@ -110,6 +113,7 @@ def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
         with file.open("rb") as raw:
             for line in raw:
                 names.update(dict.fromkeys(parse_object(_without_mark(line)) or {}))
+    found = False
     with file.open("rb") as raw:
         while lines := raw.readlines(CHUNK_BYTES):
             records, malformed = [], []
@@ -119,10 +123,14 @@ def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
                     records.append(record)
                 elif line.strip():
                     malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
+            found = found or bool(records)
             names.update(dict.fromkeys(name for record in records for name in record))
             given = {name: [record.get(name) for record in records] for name in names}
             columns = {name: pa.array(map(json_text, values), pa.string()) for name, values in given.items()}
-            yield Chunk(pa.table(columns), malformed, raw.tell(), given)
+            if records or found:
+                yield Chunk(pa.table(columns), malformed, raw.tell(), given)
+            elif raw.tell() == size:
+                raise InputError(f"{file.name}: expected a JSON object on each line, in UTF-8; no line is one")
 
 
 def _without_mark(line: bytes) -> bytes:

@@ -154,7 +154,7 @@ def _write_part(table: pa.Table, malformed: list[str], counted: list[int], part:
 
 def _write_csv(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
     for place, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+        if pa.types.is_nested(field.type) or _is_bytes(field.type):
             texts = [json_text(_readable(value)) for value in table[field.name].to_pylist()]
             table = table.set_column(place, field.name, pa.array(texts, pa.string()))
     pyarrow.csv.write_csv(table, buffer, pyarrow.csv.WriteOptions(include_header=header, quoting_style="needed"))
@@ -171,7 +171,19 @@ def _plain(value: Any) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(test(kind) for test in tests)
+
+
 def _write_json(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_temporal(field.type):
+            try:
+                table[field.name].to_pylist()
+            except (OverflowError, ValueError, pa.ArrowException):  # of times that Python does not have, the numbers
+                width = pa.int32() if field.type.bit_width == 32 else pa.int64()
+                table = table.set_column(place, field.name, table[field.name].cast(width))
     for record in table.to_pylist():
         buffer.write(json.dumps(record, ensure_ascii=False, default=_plain).encode() + b"\n")
 

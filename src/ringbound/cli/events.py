@@ -32,8 +32,7 @@ def void(
     store: StoreOption = None,
 ) -> None:
     """Take a wrong event back: from now on no answer counts it. It stays in the log, and so does its id."""
-    from ringbound.serving.request import instant
-    from ringbound.store import Store
+    from ringbound.store import Store, instant
 
     event = Store(store or workspace.default_store()).void(source, name, reason)
     typer.echo(f"{source} {name}, available at {instant(event.available_at)}: void ({reason})")

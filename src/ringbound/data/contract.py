@@ -16,7 +16,7 @@ import pandera.pandas as pa
 from ringbound.data.provenance import Provenance
 from ringbound.data.tables import PARTITION, read_partitions, write_partition
 from ringbound.display.tables import Shown
-from ringbound.errors import ContractError
+from ringbound.errors import ContractError, one_line
 from ringbound.workspace import layout
 
 Contract = Callable[[Mapping[str, pd.DataFrame]], pa.DataFrameSchema]
@@ -40,13 +40,22 @@ def part_rows(rows: pd.DataFrame, schema: pa.DataFrameSchema, *, table: str) -> 
     return good.reset_index(drop=True), bad.reset_index(drop=True)
 
 
+APART = 10**9
+"""Added to the numbers of rows while a contract has them: one that numbers rows anew is found out."""
+MOVES = (
+    "{table}: expected a contract that says what is bad; this one drops or moves rows by itself, as with drop_invalid_rows "
+    "or a parser that sorts; leave that out"
+)
+
+
 def _part(numbered: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> tuple[pd.DataFrame, pd.Series]:
     """Return the good rows and the reasons of the others, each under its number in `numbered`.
 
-    What cannot be coerced is put aside first, since it hides what else is wrong, and duplicates last, since a row that is
-    bad is nobody's first.
+    What cannot be coerced is put aside first, since it hides what else is wrong, and duplicates last, one rule of uniqueness
+    after the other, since a row that is bad is nobody's first.
     """
     schema = copy.deepcopy(schema)
+    numbered = numbered.set_axis(numbered.index + APART)
     for part in (schema, *schema.columns.values()):
         part.report_duplicates = "exclude_first"
     left, reasons = numbered, [pd.Series(dtype="str")]
@@ -54,17 +63,22 @@ def _part(numbered: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> tup
         try:
             good = schema.validate(left, lazy=True)
         except pandera.errors.SchemaErrors as broken:
-            cases = broken.failure_cases
+            cases, says = broken.failure_cases, one_line(broken, 200)
+        except Exception as error:  # of a parser or a check: they are whoever's who wrote the contract
+            raise ContractError(f"{table}: its contract fails: {one_line(error, 200)}; correct it") from error
         else:
             if not good.index.equals(left.index):
-                raise ContractError(
-                    f"{table}: expected a contract that says what is bad; this one drops or moves rows by itself, "
-                    "as with drop_invalid_rows; leave that out"
-                )
-            return good, pd.concat(reasons).sort_index()
-        checks = cases["check"].astype(str)
-        uncoerced, double = checks.str.startswith("coerce_dtype"), checks.str.endswith("_uniqueness")
-        whole = cases[cases["index"].isna()]
+                raise ContractError(MOVES.format(table=table))
+            found = pd.concat(reasons).sort_index()
+            return good.set_axis(good.index - APART), found.set_axis(found.index.astype("int64") - APART)
+        checks, whole = cases["check"].astype(str), cases[cases["index"].isna()]
+        uncoerced = checks.str.startswith("coerce_dtype") & cases["index"].notna()
+        double = checks.str.endswith("_uniqueness")
+        if not len(cases):
+            raise ContractError(
+                f"{table}: its contract is broken and names no row: {says}; so it is with a column that must be unique and "
+                "may be missing; drop one of the two"
+            )
         if uncoerced.any():
             cases = cases[uncoerced]
         elif len(whole):
@@ -75,9 +89,16 @@ def _part(numbered: pd.DataFrame, schema: pa.DataFrameSchema, table: str) -> tup
             )
         elif not double.all():
             cases = cases[~double]
+        else:
+            first = cases.iloc[0]
+            cases = cases[checks == first["check"]]
+            if first["check"] == "field_uniqueness":
+                cases = cases[cases["column"] == first["column"]]
         cases = cases.assign(index=cases["index"].astype("int64")).sort_values("index", kind="stable")
         texts = cases.apply(_reason, axis=1).groupby(cases["index"])
         reasons.append(texts.agg(lambda several: "; ".join(dict.fromkeys(several))))
+        if not reasons[-1].index.isin(left.index).all():
+            raise ContractError(MOVES.format(table=table))
         left = left.drop(index=reasons[-1].index)
 
 
@@ -86,12 +107,14 @@ def _reason(case: pd.Series) -> str:
     if case["check"] == "multiple_fields_uniqueness":
         return "a duplicate of an earlier row"
     if case["schema_context"] == "DataFrameSchema":  # a check across columns has no one value to show
-        return str(case["check"])
+        return one_line(Exception(str(case["check"])), 300)
     check = {"not_nullable": "expected a value", "field_uniqueness": "expected unique values"}.get(
         case["check"], case["check"]
     )
     check = re.sub(r"^coerce_dtype\((.*)\)$", lambda match: f"expected {match[1]}", str(check))
-    return f"{case['column']}: {check}, got {case['failure_case'] if pd.notna(case['failure_case']) else 'nothing'}"
+    value = case["failure_case"]
+    nothing = value is None or (pd.api.types.is_scalar(value) and pd.isna(value))
+    return one_line(Exception(f"{case['column']}: {check}, got {'nothing' if nothing else value}"), 300)
 
 
 @dataclass(frozen=True)

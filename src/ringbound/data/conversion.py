@@ -67,7 +67,22 @@ def convert(
         return array, {}
     if pa.types.is_timestamp(array.type):
         return _of_times(array, kind, missing, zone)
-    return _each(array.to_pylist(), kind, missing, zone)
+    return _each(_listed(array), kind, missing, zone)
+
+
+def _listed(array: pa.Array) -> list[Any]:
+    """Return values as Python has them; those that it does not have as something that is no value."""
+    try:
+        return array.to_pylist()
+    except (OverflowError, ValueError, pa.ArrowException):
+        return [_one(value) for value in array]
+
+
+def _one(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError, pa.ArrowException):
+        return NotImplemented
 
 
 def _each(values: list[Any], kind: Kind, missing: Sequence[str], zone: str | None) -> tuple[pa.Array, Reasons]:
@@ -115,7 +130,7 @@ def _of_floats(numbers: pa.Array, kind: Kind, missing: Sequence[str], zone: str 
     values = numbers.to_numpy(zero_copy_only=False)  # null is NaN, and NaN is missing
     absent = np.isnan(values)
     with np.errstate(invalid="ignore"):
-        fits = np.isfinite(values) & ((kind == "number") | ((values % 1 == 0) & (np.abs(values) <= EXACT)))
+        fits = np.isfinite(values) & ((kind == "number") | ((values % 1 == 0) & (np.abs(values) < EXACT)))
     kept = pa.array(np.where(fits, values, 0.0), pa.float64(), mask=~fits)
     odd = np.flatnonzero(~fits & ~absent)
     return (

@@ -11,15 +11,14 @@ import numpy as np
 
 BLOCK_BYTES = 8 << 20
 LINE_FEED, RETURN, QUOTE = b'\n\r"'
-UNCLOSED = "a quote that is not closed where its field ends takes in what follows; correct it"
-csv.field_size_limit(sys.maxsize)  # the module's own bound is for another time
+UNCLOSED = "a quote that is not closed where its field ends; what it takes in cannot be told; correct it"
 
 
 @dataclass(frozen=True)
 class CsvCount:
     """Rows, the header not among them, and whether the file has quotes, within which lines may break.
 
-    `broken` is the line of the first row in which a quote is not closed where its field ends: it takes in what follows.
+    `broken` is the line of the first row in which a quote that begins a field is not closed where the field ends.
     `longest` is as many bytes as the longest row has, or more.
     """
 
@@ -49,7 +48,7 @@ def count_csv(raw: BinaryIO, separator: str = ",") -> CsvCount:
 
 def _count(raw: BinaryIO, separator: str) -> tuple[int, bool, bool, int]:
     """Count quickly; right where quotes stand around fields alone, which is said as well; and measure the longest row."""
-    raw.seek(0)
+    _begin(raw)
     decoder = codecs.getincrementaldecoder("utf-8")()
     rows = size = longest = 0
     quoted, plain, inside, after_break, closed, last = False, True, False, True, False, LINE_FEED
@@ -75,15 +74,16 @@ def _count(raw: BinaryIO, separator: str) -> tuple[int, bool, bool, int]:
         longest = max(longest, size + first, int(between.max(initial=0)))
         size = len(block) - final if len(breaks) else size + len(block)
         after_break, last = final == len(block) - 1, int(characters[-1])
+    decoder.decode(b"", final=True)
     return rows, quoted, plain and not inside, max(longest, size)
 
 
 def _read(raw: BinaryIO, separator: str) -> tuple[int, int | None, int]:
     """Count as Python's own reader of CSV does, up to the line of the first row whose quotes are not in order."""
-    raw.seek(0)
+    _begin(raw)
     text = io.TextIOWrapper(raw, "utf-8", errors="replace", newline="")
     reader = csv.reader(text, delimiter=separator, strict=True)
-    rows, line, longest = 0, 1, 0
+    rows, line, longest, bound = 0, 1, 0, csv.field_size_limit(sys.maxsize)  # which is of the whole process
     try:
         for row in reader:
             rows += bool(row)
@@ -93,4 +93,12 @@ def _read(raw: BinaryIO, separator: str) -> tuple[int, int | None, int]:
         return rows, line, longest
     finally:
         text.detach()
+        csv.field_size_limit(bound)
     return rows, None, longest
+
+
+def _begin(raw: BinaryIO) -> None:
+    """Go to where the text begins, past a byte-order mark."""
+    raw.seek(0)
+    if raw.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        raw.seek(0)

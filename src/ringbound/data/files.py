@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ringbound.data.counting import BLOCK_BYTES, UNCLOSED, count_csv
-from ringbound.data.sources import Reading, columns_of_records, rejected_rows, typed
+from ringbound.data.sources import Reading, check_declared, columns_of_records, rejected_rows, typed
 from ringbound.data.values import LONGEST, MISSING
 from ringbound.errors import SourceError, one_line
 
@@ -42,6 +42,18 @@ class Files:
     separator: str = ","
     decimal: str = "."
     incremental = False
+
+    def __post_init__(self):
+        check_declared(self.describe(), self.missing, self.zone)
+        for what, mark in (("separator", self.separator), ("decimal", self.decimal)):
+            if len(mark) != 1 or not mark.isascii():
+                raise SourceError(f"{self.describe()}: expected one character as {what}; got {mark!r}")
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise SourceError(
+                f"{self.describe()}: expected an encoding of text, like utf-8 or cp1252; got {self.encoding!r}"
+            ) from None
 
     def describe(self) -> str:
         """Return the file name or pattern, without the folder, which differs from machine to machine."""
@@ -158,7 +170,7 @@ def _with_point(texts: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
 def _parse_json_lines(
     name: str, content: bytes, encoding: str, columns: Sequence[str]
 ) -> tuple[Mapping[str, Any], pd.DataFrame]:
-    if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
+    if codecs.lookup(encoding).name != "utf-8":
         content = content.decode(encoding).encode()
     content = content.removeprefix(codecs.BOM_UTF8)
     if content.lstrip().startswith(b"[") and _is_array(content):
@@ -174,7 +186,7 @@ def _parse_json_lines(
             else:
                 places.append(f"line {number}")
                 rows.append(line.decode("utf-8", "backslashreplace").removesuffix("\r"))
-    rejected = rejected_rows(name, places, ["expected a JSON object"] * len(rows), rows)
+    rejected = rejected_rows(name, places, ["expected a JSON object, each key in it once"] * len(rows), rows)
     return columns_of_records(records, columns), rejected
 
 
@@ -192,10 +204,18 @@ def parse_object(line: bytes) -> dict[str, Any] | None:
     ({'a': 1}, None, None)
     """
     try:
-        record = json.loads(line.decode(), parse_int=whole)
+        record = json.loads(line.decode(), parse_int=whole, object_pairs_hook=each_once)
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return JSON's object; `ValueError` where a key is there twice, since one value would go without a word."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key is there twice")
+    return made
 
 
 def whole(digits: str) -> int | str:

@@ -10,8 +10,8 @@ from urllib.parse import urljoin
 import pandas as pd
 import requests
 
-from ringbound.data.files import whole
-from ringbound.data.sources import Reading, columns_of_records, content_digest, typed
+from ringbound.data.files import each_once, whole
+from ringbound.data.sources import Reading, check_declared, columns_of_records, content_digest, typed
 from ringbound.data.values import MISSING, shown
 from ringbound.errors import SourceError, one_line
 
@@ -39,6 +39,9 @@ class HttpJson:
     zone: str | None = None
     sleep: Callable[[float], None] = time.sleep
 
+    def __post_init__(self):
+        check_declared(self.describe(), self.missing, self.zone)
+
     @property
     def incremental(self) -> bool:
         """Whether the API can be asked for newer rows only."""
@@ -51,12 +54,18 @@ class HttpJson:
     def read(self, since: pd.Timestamp | None, through: pd.Timestamp) -> Reading:
         """Read all pages."""
         rows: list[dict] = []
-        expected = None
+        announced = None
         for page in self._pages(since):
             rows += page[self.records]
-            expected = page.get(self.total) if self.total else None
-        if expected is not None and expected != len(rows):
-            raise SourceError(f"{self.describe()}: expected {expected} rows as announced; got {len(rows)}; run again")
+            if self.total and page.get(self.total) is not None:
+                announced = page[self.total]
+        if self.total and announced != len(rows):
+            said = (
+                f"{shown(announced)} rows as announced"
+                if announced is not None
+                else f"a number of rows in {self.total!r}"
+            )
+            raise SourceError(f"{self.describe()}: expected {said}; got {len(rows)} rows; run again")
         if strange := [row for row in rows if not isinstance(row, dict)]:
             raise SourceError(f"{self.describe()}: expected JSON objects in {self.records!r}; got {shown(strange[0])}")
         raw = columns_of_records(rows, self.columns)
@@ -67,11 +76,22 @@ class HttpJson:
         with requests.Session() as session:
             query = {self.since_parameter: since.isoformat()} if since is not None and self.since_parameter else None
             url: str | None = self.url
+            seen: set[str] = set()
             while url:
+                seen.add(url)
                 page = self._page(session, url, query)
                 yield page
                 following = page.get(self.next_page)
-                url, query = (urljoin(url, following) if following else None), None
+                try:
+                    url, query = (urljoin(url, following) if following else None), None
+                except (TypeError, ValueError, AttributeError):
+                    raise SourceError(
+                        f"{self.describe()}: expected the next page's URL in {self.next_page!r}; got {shown(following)}"
+                    ) from None
+                if url in seen:
+                    raise SourceError(
+                        f"{self.describe()}: expected another page; {self.next_page!r} goes round in a circle"
+                    )
 
     def _page(self, session: Any, url: str, query: dict | None) -> dict:
         problem: Exception | str = ""
@@ -83,8 +103,8 @@ class HttpJson:
                 if 400 <= answer.status_code < 500 and answer.status_code != 429:
                     raise SourceError(f"{self.describe()}: expected rows; got HTTP {answer.status_code}; check the URL")
                 answer.raise_for_status()
-                page = json.loads(answer.content, parse_int=whole)
-            except (requests.RequestException, ValueError) as error:
+                page = json.loads(answer.content, parse_int=whole, object_pairs_hook=each_once)
+            except (requests.RequestException, ValueError, RecursionError) as error:
                 problem = error
                 continue
             if isinstance(page, dict) and isinstance(page.get(self.records), list):

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
@@ -47,6 +48,16 @@ def rejected_rows(source: str, places: list, reasons: list, rows: list) -> pd.Da
     rows = [str(row).encode("utf-8", "backslashreplace").decode() for row in rows]  # also half a surrogate pair
     frame = pd.DataFrame({"source": source, "place": places, "reason": reasons, "row": rows})
     return frame.astype({"source": "str", "place": "str", "reason": "str", "row": "str"})
+
+
+def check_declared(source: str, missing: Sequence[str], zone: str | None) -> None:
+    """Refuse what is no list of texts that count as missing, and no name of a time zone."""
+    if isinstance(missing, str) or not all(isinstance(text, str) for text in missing):
+        raise SourceError(f'{source}: expected missing to be a list of texts, like ["", "NA"]; got {missing!r}')
+    try:
+        ZoneInfo(zone or "UTC")
+    except (KeyError, ValueError, OSError):
+        raise SourceError(f"{source}: expected a time zone like Europe/Berlin; got {zone!r}") from None
 
 
 def typed(
@@ -95,7 +106,8 @@ def _some(values: Any, rows: list[int]) -> list[Any]:
         try:
             some.append(values[row].as_py())
         except (ValueError, OverflowError, pa.ArrowException):
-            some.append(f"a {values.type} that Python does not have")
+            count = values.slice(row, 1).cast(pa.int64())[0] if pa.types.is_temporal(values.type) else "one"
+            some.append(f"{count} as {values.type}, which Python does not have")
     return some
 
 

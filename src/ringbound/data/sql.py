@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from ringbound.data.sources import Reading, columns_of_records, content_digest, typed
+from ringbound.data.sources import Reading, check_declared, columns_of_records, content_digest, typed
 from ringbound.data.values import MISSING
 from ringbound.errors import SourceError, one_line
+
+ROUGHLY = pd.Timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Sql:
     zone: str | None = None
     incremental = True
 
+    def __post_init__(self):
+        check_declared(self.describe(), self.missing, self.zone)
+
     def describe(self) -> str:
         """Return the URL without its password."""
         try:
@@ -39,18 +44,18 @@ class Sql:
         return f"{url.get_backend_name()}:{Path(url.database or '').name}"
 
     def read(self, since: pd.Timestamp | None, through: pd.Timestamp) -> Reading:
-        """Read the rows with `since <= time <= through`."""
+        """Read the rows with `since <= time <= through`; those without a time too, to be put aside where they are seen."""
         names = ", ".join(self.columns)
-        newer = f" AND {self.time} >= :since" if since is not None else ""
-        # Rows without a time are read as well, to be put aside where they are seen.
-        known = f"({self.time} <= :through{newer}) OR {self.time} IS NULL"
-        text = f"SELECT {names} FROM ({self.query}) AS source_rows WHERE {known}"
-        bound: dict[str, Any] = {"through": through} | ({"since": since} if since is not None else {})
-        bound = {name: instant.tz_convert("UTC").to_pydatetime() for name, instant in bound.items()}
+        text = f"SELECT {names} FROM ({self.query}) AS source_rows"
         try:
             engine = sa.create_engine(os.path.expandvars(self.url), poolclass=sa.NullPool)
-            if engine.dialect.name == "sqlite":  # SQLite keeps instants as ISO text, which compares as text
-                bound = {k: v.strftime("%Y-%m-%d %H:%M:%S") for k, v in bound.items()}
+            bound: dict[str, Any] = {}
+            if engine.dialect.name != "sqlite":  # which has times as texts, and these compare as texts
+                # Roughly: a time without zone is compared on the clock of the session.
+                bound = {"through": through + ROUGHLY} | ({"since": since - ROUGHLY} if since is not None else {})
+                bound = {name: instant.tz_convert("UTC").to_pydatetime() for name, instant in bound.items()}
+                newer = f" AND {self.time} >= :since" if since is not None else ""
+                text += f" WHERE ({self.time} <= :through{newer}) OR {self.time} IS NULL"
             with engine.connect().execution_options(stream_results=True) as connection:
                 result = connection.execute(sa.text(text), bound)
                 records = [dict(row._mapping) for part in result.partitions(10_000) for row in part]
@@ -62,4 +67,8 @@ class Sql:
             ) from error
         raw = columns_of_records(records, self.columns)
         frame, rejected = typed(raw, self.columns, self.describe(), missing=self.missing, zone=self.zone)
+        if self.columns.get(self.time) == "timestamp":
+            time = frame[self.time]
+            asked = time.isna() | ((time <= through) & (time >= since if since is not None else True))
+            frame = frame[asked.fillna(True).astype(bool)].reset_index(drop=True)
         return Reading(frame, rejected, content_digest(frame))

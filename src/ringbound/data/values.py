@@ -12,7 +12,8 @@ Nothing and not-a-number are missing, and so is a text that is declared to be, b
 number or a time do not count; those of a text do. Digits are 0 to 9, without separators. Infinities, numbers beyond
 float64 or int64, times outside of the years 1 to 9999 in UTC, and texts that are no Unicode or have NUL are refused. A
 time is kept in microseconds; what is finer is cut off. A date is its midnight, in UTC or in the zone that is declared. A time
-without an offset is one on the clock of the declared zone, and is refused without one.
+without an offset is one on the clock of the declared zone, the first of two where that shows it twice, and is refused where
+it never does or no zone is declared.
 """
 
 import math
@@ -64,6 +65,8 @@ def value_of(
     >>> value_of("timestamp", "1970-01-01T01:00:00+01:00")
     0
     """
+    if kind == "string" and isinstance(value, bytes):
+        value = _text_of(value)
     if value is None or (isinstance(value, str) and value in missing):
         return None
     if (isinstance(value, float) and math.isnan(value)) or (isinstance(value, Decimal) and value.is_nan()):
@@ -74,6 +77,13 @@ def value_of(
         return _time(value, zone) if kind == "timestamp" else _RULES[kind](value)
     except NotAValueError as error:
         raise NotAValueError(f"expected {EXPECTED[kind]}; {error}") from None
+
+
+def _text_of(value: bytes) -> str | bytes:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
 
 
 def shown(value: Any, longest: int = 60) -> str:
@@ -103,10 +113,7 @@ def _string(value: Any) -> str:
             raise _refuse(value)
         return str(value)
     if isinstance(value, bytes):
-        try:
-            value = value.decode("utf-8")
-        except UnicodeDecodeError:
-            raise _refuse(value, "which is no UTF-8") from None
+        raise _refuse(value, "which is no UTF-8")
     if not isinstance(value, str):
         raise _refuse(value)
     if "\x00" in value:
@@ -145,7 +152,7 @@ def _integer(value: Any) -> int:
             raise _refuse(value)
         whole = int(found[1])
     elif isinstance(value, float):
-        if not value.is_integer() or abs(value) > EXACT:
+        if not value.is_integer() or abs(value) >= EXACT:
             raise _refuse(value)
         whole = int(value)
     else:
@@ -177,7 +184,14 @@ def _time(value: Any, zone: str | None) -> int:
     if instant.tzinfo is None:
         if zone is None:
             raise _refuse(value if isinstance(value, str) else value.isoformat(), "which has no offset")
-        instant = instant.replace(tzinfo=ZoneInfo(zone))
+        local = instant.replace(tzinfo=ZoneInfo(zone))
+        try:
+            there = local.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == instant
+        except OverflowError:
+            there = True  # at the edge of what is a time, which is looked at below
+        if not there:
+            raise _refuse(value if isinstance(value, str) else value.isoformat(), f"which no clock in {zone} shows")
+        instant = local
     time = (instant - EPOCH) // MICROSECOND
     if not FIRST <= time <= LAST:
         raise _refuse(value if isinstance(value, str) else value.isoformat(), "outside of the years 1 to 9999 in UTC")

@@ -254,5 +254,5 @@ def _source_meaning(source: EventSource, used: set | None) -> dict[str, Any]:
         "name": source.name,
         "fields": [_field_meaning(field) for field in source.fields if used is None or field.name in used],
         "scale": {name: scale for name, scale in source.scale.items() if used is None or name in used},
-        "lateness": source.latest,
+        "lateness": source.lateness_us,
     }

@@ -40,7 +40,7 @@ class EventSource:
     def __post_init__(self):
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
             raise FeatureError(f"source: expected a name of letters, digits, - and _; got {self.name!r}")
-        _ = self.latest, self.stale_after  # refuses what is no length of time
+        _ = self.lateness_us, self.stale_us  # refuses what is no length of time
         by_name = {f.name: f for f in self.fields}
         if wrong := [f.name for f in self.fields if f.kind == "timestamp" or f.name in ("id", "time", "available_at")]:
             raise FeatureError(
@@ -58,18 +58,18 @@ class EventSource:
                 )
 
     @cached_property
-    def latest(self) -> int:
+    def lateness_us(self) -> int:
         """How long after it happened an event may become available and still count, in microseconds."""
         return asof.LATEST if self.lateness is None else microseconds(self.lateness)
 
     @cached_property
-    def stale_after(self) -> int:
+    def stale_us(self) -> int:
         """How long after its newest event a service goes by this source, in microseconds."""
         return asof.LATEST if self.stale is None else microseconds(self.stale)
 
     def counts(self, time: Any, available_at: Any) -> Any:
         """Say whether events count in windows, by when they happened and became available: int64 microseconds, any shape."""
-        return available_at - time <= self.latest
+        return available_at - time <= self.lateness_us
 
     @property
     def columns(self) -> list[str]:

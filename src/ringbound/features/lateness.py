@@ -16,8 +16,8 @@ from ringbound.features.events import EventSource
 class LatenessTable(Shown):
     """One row a source: its events, minutes from happening to being known, the declared lateness, events beyond it.
 
-    `half`, `most` and `latest` are the median, the 99th percentile and the maximum. Events beyond the lateness count in no
-    window.
+    `p50_min`, `p99_min` and `max_min` are the median, the 99th percentile and the maximum. Events beyond the lateness count
+    in no window.
     """
 
     rows: dict[str, dict[str, Any]]
@@ -39,10 +39,10 @@ def lateness_table(sources: Mapping[str, EventSource], events: Lags) -> Lateness
 
     >>> from ringbound.testing import examples
     >>> from ringbound.testing.parcels import FEATURES
-    >>> lateness_table(FEATURES.sources, examples.events()).frame[["events", "latest", "lateness", "too late"]]
-              events  latest  lateness  too late
-    arrivals    3900    10.0        4h         0
-    pickups     3900     5.0  no bound         0
+    >>> lateness_table(FEATURES.sources, examples.events()).frame[["events", "max_min", "lateness", "too late"]]
+              events  max_min  lateness  too late
+    arrivals    3900     10.0        4h         0
+    pickups     3900      5.0  no bound         0
     """
     rows = {}
     for name, source in sources.items():
@@ -50,10 +50,10 @@ def lateness_table(sources: Mapping[str, EventSource], events: Lags) -> Lateness
         half, most, latest = np.quantile(lags, [0.5, 0.99, 1.0], method="lower") / MINUTE if len(lags) else [np.nan] * 3
         rows[name] = {
             "events": len(lags),
-            "half": half,
-            "most": most,
-            "latest": latest,
+            "p50_min": half,
+            "p99_min": most,
+            "max_min": latest,
             "lateness": source.lateness or "no bound",
-            "too late": int((lags > source.latest).sum()),
+            "too late": int((lags > source.lateness_us).sum()),
         }
     return LatenessTable(rows)

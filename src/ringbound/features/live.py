@@ -58,11 +58,17 @@ class LiveFeatures:
     def refresh(self) -> None:
         """Take in what the log has got since the last time."""
         while rows := self.store.tail(self.online.position):
-            if any(event.voids for event in rows):
+            before, void = self.present(), any(event.voids for event in rows)
+            if void:
                 self.newest = self.store.end().newest
             else:
                 self.newest = max(self.newest or 0, max(event.available_at for event in rows))
             self.online.apply(rows, self.present())
+            if void and self.present() < before:  # what was forgotten since may be asked about again
+                self._restore()
+            elif void:
+                for name, source in self.features.sources.items():
+                    self.online.newest[name] = self.store.newest(name, source.lateness_us)
         if self.online.position - self._saved > SNAPSHOT_EVERY:
             self.online.forget()
             self._saved = self.save()
@@ -86,7 +92,7 @@ class LiveFeatures:
     def stale(self, times: Sequence[int]) -> list[str | None]:
         """Return, for questions asked at these times, the sources that have had no news for too long; None for none."""
         silent = {
-            name: (self.online.newest[name] or -asof.LATEST) + source.stale_after
+            name: (self.online.newest[name] or -asof.LATEST) + source.stale_us
             for name, source in self.features.sources.items()
             if source.stale is not None
         }
@@ -99,7 +105,7 @@ class LiveFeatures:
         """Load what matters from the snapshot and the log; return the position that is saved."""
         log = self.store.end()
         self.newest, end, present = log.newest, log.position, self.clock.now(log.newest)
-        snapshot = self._read_snapshot()
+        snapshot = self._read_snapshot(present)
         events, saved = snapshot if snapshot and snapshot[1] <= end else ({}, 0)
         tail = list(self._tail(saved, end)) if saved else []
         for name, source in self.features.sources.items():
@@ -126,13 +132,15 @@ class LiveFeatures:
         position = self.online.position
         if self.snapshot is None:
             return position
+        present = self.present()
         if events is None:
-            present = self.present()
             events = {
                 name: from_log(source, self.store.since(name, self.online.needs(name, present), LATEST, position))
                 for name, source in self.features.sources.items()
             }
-        arrays: dict[str, np.ndarray] = {"about": np.array([self.store.log, self.features.hash, str(position)])}
+        arrays: dict[str, np.ndarray] = {
+            "about": np.array([self.store.log, self.features.hash, str(position), str(present)])
+        }
         for name, happened in events.items():
             arrays |= {f"{name}/available_at": happened.available_at, f"{name}/ids": happened.ids.astype(str)}
             for field, column in happened.fields.items():
@@ -147,15 +155,15 @@ class LiveFeatures:
         unfinished.replace(self.snapshot)
         return position
 
-    def _read_snapshot(self) -> tuple[dict[str, Events], int] | None:
-        """Return the snapshot's events and position, if there is one of this log and these features."""
+    def _read_snapshot(self, present: int) -> tuple[dict[str, Events], int] | None:
+        """Return the snapshot's events and position, if there is one of this log and these features that goes back enough."""
         if self.snapshot is None or not self.snapshot.is_file():
             return None
         try:
             with np.load(self.snapshot, allow_pickle=False) as arrays:
-                log, definition, position = arrays["about"].tolist()
-                if (log, definition) != (self.store.log, self.features.hash):
-                    LOG.warning("snapshot: of another log or of other features; the log is read instead")
+                log, definition, position, made_at = arrays["about"].tolist()
+                if (log, definition) != (self.store.log, self.features.hash) or int(made_at) > present:
+                    LOG.warning("snapshot: of another log, other features or a later time; the log is read instead")
                     return None
                 return {n: _from_snapshot(s, arrays) for n, s in self.features.sources.items()}, int(position)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

@@ -52,8 +52,12 @@ class EventTables:
 
     def lags(self, name: str) -> np.ndarray:
         """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
-        table, source = self.table(name, 0, self.until), self.sources[name]
-        return _microseconds(table) - _microseconds(table, source.time)
+        source = self.sources[name]
+        tables = [
+            pq.read_table(file, columns=[source.time, "available_at"])
+            for file in sorted((self.folder / name).glob("*.parquet"))
+        ]
+        return np.concatenate([_microseconds(table) - _microseconds(table, source.time) for table in tables])
 
     def table(self, name: str, after: int, until: int) -> pa.Table:
         """Return the rows of a source that became available in (after, until], in order, as they lie on disk."""
@@ -81,6 +85,11 @@ class EventTables:
                 raise FeatureError(
                     f"{source.name}/{file.name}: expected events to be known when they happen or later; {early:,} of "
                     f"{table.num_rows:,} have an available_at before their {source.time}; correct what sets it"
+                )
+            if missing := table[source.time].null_count + table["available_at"].null_count:
+                raise FeatureError(
+                    f"{source.name}/{file.name}: expected {source.time} and available_at of every event; {missing:,} are "
+                    "missing; hold the table to a contract"
                 )
             self._read[file] = table
             while len(self._read) > self.months * len(self.sources):

@@ -120,7 +120,7 @@ class OnlineFeatures:
                 _forget(entity, self.oldest - memory.view.longest)
 
     def remove(self, source: str, name: str, available_at: int, fields: Mapping[str, Any]) -> None:
-        """Take an event out again, if it is remembered."""
+        """Take an event out again, if it is remembered; `newest` is for the caller to correct, out of the log."""
         for memory in self._of_source[source]:
             key = _key(memory.view.entity, fields)
             entity = memory.entities.get(key)
@@ -128,16 +128,12 @@ class OnlineFeatures:
                 continue
             _put_in_order(entity)
             events = zip(entity.run.times[1:], entity.ids, strict=True)
-            rows = np.array([event != (available_at, name) for event in events])
+            rows = np.array([event != (available_at, name) for event in events], bool)
             numbers = {track: np.array(t.values[1:], np.int64)[rows] for track, t in entity.run.tracks.items()}
             entity.ids = [i for i, stays in zip(entity.ids, rows.tolist(), strict=True) if stays]
             entity.run = _run(np.array(entity.run.times[1:], np.int64)[rows], numbers)
             if not entity.ids:
                 del memory.entities[key]
-        if self.newest[source] == available_at:
-            entities = [e for memory in self._of_source[source] for e in memory.entities.values()]
-            times = [max([e.run.times[-1], *(time for time, *_ in e.waiting)]) for e in entities]
-            self.newest[source] = max(times, default=None)
 
     def values(self, at: int, row: Mapping[str, Any]) -> np.ndarray:
         """Return every windowed feature as of `at`, (features,) float64, of a row with the fields that entities name."""

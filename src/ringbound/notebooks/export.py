@@ -16,6 +16,8 @@ from ringbound.errors import NotebookError
 from ringbound.notebooks.source import all_notebooks, cleaned, numbered_code, read, write_clean, wrong_at
 
 LOG = logging.getLogger(__name__)
+DIRECTIVE = r"^\s*#\s*\|\s*"
+"""How nbdev's directives begin."""
 LOOKS_UP = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 GIVEN = {*dir(builtins), "__file__", "__name__", "__doc__", "__annotations__", "__all__"}
 
@@ -41,17 +43,22 @@ def _check_exports(notebook: Path) -> None:
     """Refuse a notebook whose module would have another name than it, and an exported cell that no module can have."""
     cells = numbered_code(read(notebook))
     named = [
-        match.strip() for cell in cells.values() for match in re.findall(r"^#\|\s*default_exp\s(.*)$", cell, flags=re.M)
+        match.strip()
+        for cell in cells.values()
+        for match in re.findall(rf"{DIRECTIVE}default_exp\s(.*)$", cell, flags=re.M)
     ]
-    exported = {
-        number: cell for number, cell in cells.items() if re.search(r"^#\|\s*export[is]?\s*$", cell, flags=re.M)
-    }
+    exported = {number: cell for number, cell in cells.items() if re.search(rf"{DIRECTIVE}export", cell, flags=re.M)}
     if (named or exported) and named != [notebook.stem]:
         raise NotebookError(
             f"notebooks/{notebook.name}: expected one cell with `#| default_exp {notebook.stem}`, since a notebook and its "
             f"module share one name; got {named or 'none'}"
         )
     for number, cell in exported.items():
+        if other := re.search(rf"{DIRECTIVE}export\w*[ \t]+(\S.*)$", cell, flags=re.M):
+            raise NotebookError(
+                f"notebooks/{notebook.name}, cell {number}: expected `#| export` alone, since a notebook has one module; got "
+                f"{other[1].strip()!r} behind it"
+            )
         try:
             compile(cell, notebook.name, "exec")
         except (SyntaxError, ValueError) as error:

@@ -113,7 +113,7 @@ def clean_on_save(model: dict[str, Any], **_: Any) -> None:
 
 def parameters(nb: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the literals of the cell tagged `parameters`, by name; none where no cell is."""
-    cells = [c for c in nb["cells"] if c["cell_type"] == "code" and PARAMETERS_TAG in c["metadata"].get("tags", [])]
+    cells = [c for c in nb["cells"] if c["cell_type"] == "code" and PARAMETERS_TAG in (c["metadata"].get("tags") or [])]
     if not cells:
         return {}
     if len(cells) > 1:
@@ -123,7 +123,7 @@ def parameters(nb: Mapping[str, Any], name: str) -> dict[str, Any]:
         )
     try:
         tree = ast.parse(cells[0]["source"])
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise NotebookError(
             f"notebooks/{name}.ipynb: the `{PARAMETERS_TAG}` cell is not Python: {one_line(error)}; correct it"
         ) from error
@@ -139,14 +139,9 @@ def parameters(nb: Mapping[str, Any], name: str) -> dict[str, Any]:
             )
         try:
             values[target.id] = ast.literal_eval(node.value)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise NotebookError(f"notebooks/{name}.ipynb: the default of `{target.id}` is not a literal") from error
     return values
-
-
-def code_cells(nb: Mapping[str, Any]) -> list[str]:
-    """Return the code cells alone."""
-    return list(numbered_code(nb).values())
 
 
 def numbered_code(nb: Mapping[str, Any]) -> dict[int, str]:
@@ -154,29 +149,40 @@ def numbered_code(nb: Mapping[str, Any]) -> dict[int, str]:
     return {place: c["source"] for place, c in enumerate(nb["cells"], start=1) if c["cell_type"] == "code"}
 
 
+RUNS_PYTHON = r"(time|timeit|capture|prun)\b"
+"""Magics whose line or body is Python that the kernel runs."""
+
+
 def parsed(nb: Mapping[str, Any], name: str) -> list[ast.Module]:
     """Return each code cell as the Python that the kernel runs; `NotebookError` names the first that is none.
 
-    Magics and shell commands become calls. The body of a magic that runs Python, like `%%time`, follows its call.
+    Magics and shell commands become calls. What a magic like `%%time` runs follows its call.
     """
-    from IPython.core.inputtransformer2 import TransformerManager
-
     trees = []
     for number, source in numbered_code(nb).items():
-        plain = TransformerManager().transform_cell(source)
-        first, _, body = source.lstrip().partition("\n")
         try:
-            trees.append(ast.parse(plain))
-            if re.match(r"%%(time|timeit|capture|prun)\b", first):
-                trees[-1].body += ast.parse(TransformerManager().transform_cell(body)).body
-        except (SyntaxError, ValueError) as error:
+            trees.append(ast.Module(_python(source), []))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise NotebookError(
                 f"notebooks/{name}.ipynb, cell {number}: expected Python; {wrong_at(error)}; correct the cell"
             ) from None
     return trees
 
 
-def wrong_at(error: SyntaxError | ValueError) -> str:
+def _python(source: str) -> list[ast.stmt]:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    first, _, body = source.lstrip().partition("\n")
+    if re.match(rf"%%{RUNS_PYTHON}", first):
+        return [*_python(f"%{first[2:]}"), *_python(body)]
+    statements = ast.parse(TransformerManager().transform_cell(source)).body
+    for line in re.findall(rf"^\s*%{RUNS_PYTHON}\s+(?:-\w+(?:\s+\d+)?\s+)*(.*)$", source, flags=re.M):
+        if line[0] != "capture":
+            statements += _python(line[1])
+    return statements
+
+
+def wrong_at(error: Exception) -> str:
     """Say what is wrong with code, and the line where."""
     if not isinstance(error, SyntaxError):  # a NUL, or half a surrogate pair
         return one_line(error, 200)

@@ -43,7 +43,7 @@ def checked_parameters(name: str, given: Any, defaults: dict[str, Any]) -> dict[
     where = f"params.yaml, section {name}"
     if not isinstance(given, dict):
         raise NotebookError(f"{where}: expected {sorted(defaults)}; found no such section; add it")
-    unknown, missing = sorted(given.keys() - defaults.keys()), sorted(defaults.keys() - given.keys())
+    unknown, missing = sorted(given.keys() - defaults.keys(), key=str), sorted(defaults.keys() - given.keys())
     if unknown or missing:
         raise NotebookError(
             f"{where}: expected {sorted(defaults)}; "

@@ -65,11 +65,14 @@ def _windowed(
     if not len(at) or not features.views:
         return windowed
     # As the log was before the first of these predictions: what was voided later was there for it.
-    void = {name: store.voided(name) for name in features.sources}
     logged = {
         name: store.since(name, int(at.min()) - features.lookback[name], int(at.max()), voided=True)
         for name in features.sources
     }
+    void = {}
+    for name, some in logged.items():
+        there = {event.id for event in some}
+        void[name] = {i: seq for i, seq in store.voided(name).items() if i in there}
     # Nearly always all events up to a question were in the log by then. Where one was being written or voided just then,
     # the predictions before and after it are computed apart.
     steps = {event.seq for rows in logged.values() for event in rows} | {

@@ -8,7 +8,8 @@ see the same state one wins. Everything but pushing works without a network.
 
 What others tag is read as GTO reads it: any semantic version (`v2.1.3`), with or without a number at the end; a tag with
 `!` takes a version back, or takes it out of an environment; a light tag is nobody's. An environment has the version that
-was given to it last and not taken out again.
+was given to it last, by the time of the tag, and not taken out again. Of two versions of one commit the higher counts for its
+environments, where GTO gives up; a commit that is no version can be taken out of an environment.
 """
 
 import json
@@ -21,7 +22,7 @@ from ringbound.errors import RegistryError, WorkspaceError
 from ringbound.evaluation.records import Metrics
 from ringbound.models.bundle import ModelFacts, read_facts
 from ringbound.release.gates import Verdict
-from ringbound.release.tags import Entry, precedence, read_entries, short
+from ringbound.release.tags import Entry, precedence, read_entries, short, taken_back
 from ringbound.workspace import layout
 from ringbound.workspace.revision import Revision, git
 
@@ -42,8 +43,9 @@ class Registry:
 
     def versions(self) -> dict[str, Entry]:
         """Return every version that was not taken back, in order."""
-        latest = {entry.version: entry for entry in self.entries() if not entry.environment}
-        standing = [entry for entry in latest.values() if entry.action == "register"]
+        entries = self.entries()
+        gone = taken_back(entries)
+        standing = [e for e in entries if e.action == "register" and (e.version, e.commit) not in gone]
         return {entry.version: entry for entry in sorted(standing, key=lambda e: precedence(e.version))}
 
     def version(self, name: str) -> Entry:
@@ -77,9 +79,9 @@ class Registry:
     def environments(self) -> dict[str, Entry]:
         """Return the change by which every environment has what it has now."""
         entries = self.entries()
-        gone = {entry.version for entry in entries if not entry.environment} - set(self.versions())
+        gone = taken_back(entries)
         latest = {(entry.environment, entry.version): entry for entry in entries if entry.environment}
-        given = [entry for entry in latest.values() if entry.action != "unassign" and entry.version not in gone]
+        given = [e for e in latest.values() if e.action != "unassign" and (e.version, e.commit) not in gone]
         return {entry.environment: entry for entry in sorted(given, key=lambda e: (e.time, e.number))}
 
     def register(self, revision: str = "HEAD", *, note: str = "") -> Entry:
@@ -100,6 +102,7 @@ class Registry:
 
     def promote(self, version: str, environment: str, *, force: bool = False, reason: str = "") -> Entry:
         """Give an environment a version whose verdict is to promote it; otherwise only with `force` and a `reason`, kept."""
+        version = short(version[1:]) if re.match(r"v[0-9]", version) else version
         chosen = self.versions().get(version)
         if chosen is None:
             raise RegistryError(f"registry: expected a version of {list(self.versions())}; got {version!r}")
@@ -121,20 +124,31 @@ class Registry:
 
     def rollback(self, environment: str, *, reason: str = "") -> Entry:
         """Give an environment what it had before its last promotion that stands; the way back needs no verdict."""
-        standing: list[Entry] = []
-        for change in self.changes(environment):
-            if change.action == "unassign":
-                standing = [earlier for earlier in standing if earlier.version != change.version]
-            elif change.action == "rollback":
-                standing = standing[:-1]
-            else:
-                standing.append(change)
+        standing = self._standing(environment)
         if len(standing) < 2:
             have = standing[-1].version if standing else "nothing"
             raise RegistryError(f"registry: {environment} has {have}, and nothing before it to roll back to")
         before, now = self._version_of(standing[-2]), standing[-1]
         note = f"roll back {environment} from {now.version} to {before.version}" + f"\n\n{reason}".rstrip()
         return self._assign(before, environment, note)
+
+    def _standing(self, environment: str) -> list[Entry]:
+        """Return the changes that gave an environment what it has, and before that had, each version once in a row."""
+        standing: list[Entry] = []
+        gone = taken_back(self.entries())
+        for change in self.changes(environment):
+            if change.action == "unassign":
+                standing = [earlier for earlier in standing if earlier.version != change.version]
+            elif change.action == "rollback":
+                while standing and standing[-1].version != change.version:
+                    standing.pop()
+            if change.action != "unassign" and (not standing or standing[-1].version != change.version):
+                standing.append(change)
+        standing = [change for change in standing if (change.version, change.commit) not in gone]
+        held = self.holder(environment)
+        while held and standing and standing[-1].version != held.version:
+            standing.pop()
+        return standing
 
     def push(self, entry: Entry, remote: str) -> None:
         """Push an entry's tag; where another came first, take ours back and say whose it is."""
@@ -174,7 +188,15 @@ class Registry:
             raise RegistryError(f"registry: expected an environment of letters, digits, - and _; got {environment!r}")
         number = 1 + max((change.number for change in self.changes(environment)), default=0)
         tag = self._tag(f"{self.name}#{environment}#{number}", chosen.commit, note)
-        return next(entry for entry in self.entries() if entry.tag == tag)
+        made = next(entry for entry in self.entries() if entry.tag == tag)
+        held = self.holder(environment)
+        if held and held.version != made.version:  # by a clock that is ahead of this one
+            git(self.root, "tag", "-d", tag)
+            raise RegistryError(
+                f"registry: {held.tag} says that it was made later, at {held.when}, and would still count; check the clocks, "
+                "or wait until then"
+            )
+        return made
 
     def _tag(self, tag: str, commit: str, note: str) -> str:
         try:
@@ -190,7 +212,7 @@ class Registry:
     def _first(self, tag: str) -> str:
         entry = next((e for e in self.entries() if e.tag == tag), None)
         if entry is None:
-            return f"{tag} is there, and is no tag of this registry"
+            return f"{tag} is there, and no tag that counts; delete it"
         return f"{entry.subject}, by {entry.who} at {entry.when}"
 
 

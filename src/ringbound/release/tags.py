@@ -1,6 +1,8 @@
 """The tags of a model's registry, read as GTO reads them."""
 
+import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,9 +10,10 @@ from typing import Any, Literal
 from ringbound.workspace.revision import git
 
 FORMAT = (
-    "%(refname:strip=2)%00%(*objecttype)%00%(*objectname)%00%(taggername) %(taggeremail)%00%(taggerdate:iso-strict)"
-    "%00%(taggerdate:unix)%00%(contents)%01"
+    "[%(refname:strip=2), %(*objecttype), %(*objectname), %(taggername), %(taggeremail), %(taggerdate:iso-strict), "
+    "%(taggerdate:unix), %(contents)]"
 )
+"""Each tag as a list of Python's texts, which git quotes."""
 NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-/_]*[a-zA-Z0-9])?"
 NUMBER = "(?:0|[1-9][0-9]*)"
 VERSION = (
@@ -46,13 +49,14 @@ class Entry:
 def read_entries(root: Path, name: str) -> list[Entry]:
     """Return everything that tags of the model `name` say happened, oldest first."""
     patterns = [f"refs/tags/{name}{rest}" for rest in ("@*", "#*", "#*/**")]
-    raw = git(root, "for-each-ref", f"--format={FORMAT}", *patterns)
+    raw = git(root, "for-each-ref", "--python", f"--format={FORMAT}", *patterns)
     tags = []
-    for record in filter(None, (record.strip("\n") for record in raw.split("\1"))):
-        tag, kind, commit, who, when, seconds, note = record.split("\0")
+    for line in re.findall(r"^\['.*?'\]$", raw, flags=re.M | re.S):
+        tag, kind, commit, name_of, email, when, seconds, note = ast.literal_eval(line.replace("\n", "\\n"))
+        who = f"{name_of} {email}"
         match = re.fullmatch(TAG, tag.removeprefix(name))
         if match and kind == "commit":  # of a light tag it is empty
-            tags.append((match, commit, who, when, int(seconds), note.strip(), tag))
+            tags.append((match, commit, who, when, int(seconds or 0), note.strip(), tag))
     registered = [(short(match["version"]), commit) for match, commit, *_ in tags if match["version"]]
     version_of = {commit: version for version, commit in sorted(registered, key=lambda r: precedence(r[0]))}
     entries = []
@@ -67,6 +71,12 @@ def read_entries(root: Path, name: str) -> list[Entry]:
         environment = match["environment"] or ""
         entries.append(Entry(action, version, environment, number, commit, who, when, time, note, tag))  # type: ignore[arg-type]
     return sorted(entries, key=lambda e: (e.time, e.environment, e.number))
+
+
+def taken_back(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """Return the versions that were taken back, with their commits."""
+    latest = {(entry.version, entry.commit): entry for entry in entries if not entry.environment}
+    return {key for key, entry in latest.items() if entry.action == "deregister"}
 
 
 def short(version: str) -> str:

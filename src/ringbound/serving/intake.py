@@ -7,12 +7,14 @@ import pydantic
 
 from ringbound.errors import InputError
 from ringbound.features.events import EventSource
-from ringbound.serving.request import instant, microseconds, row_model, validated
-from ringbound.store import HOUR, WALL, Clock, Event, Store
+from ringbound.features.request import Field
+from ringbound.serving.request import microseconds, row_model, validated
+from ringbound.store import WALL, Clock, Event, Store
 
 MOST_EVENTS = 1000
-NO_NUL = r"^[^\x00]*$"
-"""PostgreSQL keeps no text with that character."""
+ID = Field("id", "category", "which event it is, within its source", "e1")
+TIME = Field("time", "timestamp", "when it happened, with offset", "2025-06-01T12:00:00+00:00")
+KNOWN = Field("available_at", "timestamp", "from when it was known", "2025-06-01T12:05:00+00:00", required=False)
 AHEAD_S = 60
 """How far the clock of who sends an event may be ahead of ours."""
 
@@ -38,46 +40,18 @@ class Intake:
         if not 1 <= len(events) <= MOST_EVENTS:
             raise InputError(f"events: expected 1 to {MOST_EVENTS}; got {len(events)}; send several batches")
         batch = [_event(event) for event in validated(self.models[source], events, "event")]
-        if self.clock.follows_log:
-            self._check_steps(batch, self.store.end().newest)
-        elif not self.clock.takes_history:
+        if not self.clock.takes_history:
             latest = self.clock.now() + AHEAD_S * 1_000_000
             for number, event in enumerate(batch):
                 if event.time > latest:
                     raise InputError(
                         f"event {number}: time: expected a time up to now; got one to come; check the clock"
                     )
-        return vars(self.store.append(source, batch, self.clock, lateness=self.sources[source].latest))
-
-    def _check_steps(self, batch: Sequence[Event], newest: int | None) -> None:
-        """Refuse a batch that would move the present further than history goes on: the log only grows."""
-        step = self.clock.step
-        known = sorted((max(event.time, event.known_at or event.time), n) for n, event in enumerate(batch))
-        for time, number in known:
-            if newest is not None and time > newest + step:
-                raise InputError(
-                    f"event {number}: expected a time up to {instant(newest + step)}, {step / HOUR:g} h after the newest "
-                    f"event before it; got {instant(time)}; correct it, send first what happened in between, or serve with "
-                    "a longer --step-h"
-                )
-            newest = time if newest is None else max(newest, time)
+        return vars(self.store.append(source, batch, self.clock, lateness=self.sources[source].lateness_us))
 
 
 def _event_model(source: EventSource, clock: Clock) -> type[pydantic.BaseModel]:
-    fields = row_model(source.fields, source.name.capitalize())
-    more: dict[str, Any] = {
-        "id": (
-            str,
-            pydantic.Field(
-                min_length=1, max_length=200, pattern=NO_NUL, description="which event it is, within its source"
-            ),
-        ),
-        "time": (pydantic.AwareDatetime, pydantic.Field(description="when it happened, with offset")),
-    }
-    if clock.takes_history:
-        described = pydantic.Field(default=None, description="from when it was known")
-        more["available_at"] = (pydantic.AwareDatetime | None, described)
-    return pydantic.create_model(source.name.capitalize(), __base__=fields, **more)
+    return row_model([ID, TIME, *([KNOWN] if clock.takes_history else []), *source.fields], source.name.capitalize())
 
 
 def _event(event: pydantic.BaseModel) -> Event:

@@ -18,8 +18,8 @@ from ringbound.features.definition import AT
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
 from ringbound.models.stepping import LadderAnswers, answer_by_ladder
-from ringbound.serving.request import columns_from_rows, instant, microseconds, row_model, validated
-from ringbound.store import Prediction
+from ringbound.serving.request import columns_from_rows, microseconds, row_model, validated
+from ringbound.store import Prediction, instant
 
 MOST_ROWS = 1000
 MOST_UNRECORDED = 100_000

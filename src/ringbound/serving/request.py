@@ -101,8 +101,3 @@ def validate_rows(features: FeatureSet, rows: Sequence[Mapping[str, Any]]) -> li
 def microseconds(time: datetime) -> int:
     """Return a time with offset in microseconds since 1970."""
     return (time - EPOCH) // MICROSECOND
-
-
-def instant(time: int) -> str:
-    """Return microseconds since 1970 as text, in UTC."""
-    return (EPOCH + timedelta(microseconds=time)).isoformat()

@@ -1,6 +1,6 @@
 """The operational store: the log of events and the predictions made, in SQLite (one host) or PostgreSQL (several)."""
 
-from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock
+from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock, instant
 from ringbound.store.log import Store
 from ringbound.store.records import Appended, Event, LogEnd, LoggedEvent, Prediction
 
@@ -18,4 +18,5 @@ __all__ = [
     "SetClock",
     "Store",
     "WallClock",
+    "instant",
 ]

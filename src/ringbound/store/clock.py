@@ -2,9 +2,21 @@
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 HOUR = 3_600_000_000
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(time: int) -> str:
+    """Return microseconds since 1970 as text, in UTC."""
+    try:
+        return (EPOCH + timedelta(microseconds=time)).isoformat()
+    except OverflowError:
+        return "a time after the year 9999" if time > 0 else "a time before the year 1"
 
 
 class Clock(Protocol):

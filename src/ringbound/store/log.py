@@ -14,8 +14,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ringbound.errors import StoreError, one_line
-from ringbound.store.clock import WALL, Clock
+from ringbound.errors import InputError, StoreError, one_line
+from ringbound.store.clock import HOUR, WALL, Clock, instant
 from ringbound.store.records import VOID, Appended, Event, LogEnd, LoggedEvent, Prediction
 from ringbound.store.schema import ABOUT, EVENTS, PREDICTIONS, bring_up_to_date
 
@@ -93,6 +93,8 @@ class Store:
         with self._writing() as connection:
             newest = connection.scalar(NEWEST) if clock.follows_log else None
             present = clock.now(newest)
+            if clock.follows_log:
+                _check_steps(connection, source, events, newest, clock.step)
             rows = [
                 {
                     "source": source,
@@ -112,7 +114,9 @@ class Store:
     def void(self, source: str, name: str, reason: str) -> LoggedEvent:
         """Take back an event, durably: from now on no answer counts it, whatever time is asked about.
 
-        The event stays in the log, which goes on with the fact that it is void; its id stays taken. Return the event.
+        The event stays in the log, which goes on with the fact that it is void; its id stays taken. Where it had moved the
+        present of a log that is followed, events that came after it keep the time that they were stamped with. Return the
+        event.
         """
         if not reason.strip():
             raise StoreError("store: expected a reason to void an event; it is kept for good")
@@ -154,8 +158,18 @@ class Store:
 
     def lags(self, source: str) -> np.ndarray:
         """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
-        lag = sa.select(EVENTS.c.available_at - EVENTS.c.time).where(EVENTS.c.source == sa.bindparam("source"))
-        return np.array([row[0] for row in self._read(lag, {"source": source})], np.int64)
+        lag = sa.select(EVENTS.c.id, EVENTS.c.available_at - EVENTS.c.time).where(
+            EVENTS.c.source == sa.bindparam("source")
+        )
+        void = self.voided(source)
+        return np.array([lag for name, lag in self._read(lag, {"source": source}) if name not in void], np.int64)
+
+    def newest(self, source: str, lateness: int) -> int | None:
+        """Return the newest `available_at` of a source's events that stand and became available within `lateness`."""
+        latest = NEWEST.where(EVENTS.c.source == sa.bindparam("source")).where(
+            EVENTS.c.available_at - EVENTS.c.time <= sa.bindparam("lateness")
+        )
+        return next((time for (time,) in self._read(latest, {"source": source, "lateness": lateness})), None)
 
     def end(self) -> LogEnd:
         """Return where the log ends."""
@@ -240,12 +254,36 @@ def _insert_json(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
 def _late(connection: sa.Connection, rows: list[dict[str, Any]], lateness: int) -> int:
     """Return how many of the rows are in the log as events that became available too late."""
     late = [row["id"] for row in rows if row["available_at"] - row["time"] > lateness]
+    if not late:
+        return 0
     chosen = sa.select(sa.func.count()).where(
-        EVENTS.c.source == rows[0]["source"] if rows else sa.false(),
+        EVENTS.c.source == rows[0]["source"],
         EVENTS.c.id.in_(late),
         EVENTS.c.available_at - EVENTS.c.time > lateness,
     )
-    return int(connection.scalar(chosen) or 0) if late else 0
+    return int(connection.scalar(chosen) or 0)
+
+
+def _check_steps(
+    connection: sa.Connection, source: str, events: Sequence[Event], newest: int | None, step: int
+) -> None:
+    """Refuse a batch that would move the present further than history goes on: the log only grows.
+
+    Events that are in the log already move nothing. The first of all may be as late as this machine's clock.
+    """
+    there = sa.select(EVENTS.c.id).where(EVENTS.c.source == source, EVENTS.c.id.in_([event.id for event in events]))
+    known = set(connection.scalars(there))
+    latest = WALL.now() - step if newest is None else newest
+    new = [(max(event.time, event.known_at or event.time), place) for place, event in enumerate(events)]
+    for time, place in sorted(one for one in new if events[one[1]].id not in known):
+        if time > latest + step:
+            raise InputError(
+                f"event {place}: expected a time up to {instant(latest + step)}, {step / HOUR:g} h after the newest event "
+                f"before it; got {instant(time)}; correct it, send first what happened in between, or serve with a longer "
+                "--step-h"
+            )
+        latest = time if newest is None else max(latest, time)
+        newest = latest
 
 
 def _conflicting(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[str]:

@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Record)
 
 def git(root: Path, *arguments: str) -> str:
     """Return what git says; `WorkspaceError` with its last line where it refuses."""
-    result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode:
         said = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise WorkspaceError(f"git {arguments[0]}: {one_line(Exception(said), 200)}")

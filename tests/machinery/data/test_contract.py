@@ -70,10 +70,45 @@ def test_the_first_duplicate_that_is_good_stays_whatever_the_schema_says(where, 
     assert bad["reason"].str.contains("duplicate|unique").tolist() == [False, True, False]
 
 
-def test_a_contract_that_drops_rows_by_itself_is_refused():
-    schema = pa.DataFrameSchema({"size": pa.Column(float, pa.Check.le(10))}, drop_invalid_rows=True)
+def test_a_row_that_is_a_duplicate_by_one_rule_is_first_by_no_other():
+    schema = pa.DataFrameSchema({"a": pa.Column(int, unique=True), "b": pa.Column(int, unique=True)})
+    good, bad = part_rows(pd.DataFrame({"a": [1, 1, 2], "b": [5, 6, 6]}), schema, table="t")
+    assert (good["b"].tolist(), bad["b"].tolist()) == ([5, 6], [6])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (pa.Column(str, nullable=True, unique=True), [None, None, "x"]),
+        (pa.Column("Int64", coerce=True), [1.0, 2.5]),
+        (pa.Column(str, pa.Check(lambda s: s > 1)), ["a", "b"]),
+    ],
+)
+def test_a_contract_that_fails_without_naming_a_row_is_one_line(column, values):
+    with pytest.raises(ContractError, match=r"^t: ") as error:
+        part_rows(pd.DataFrame({"a": values}), pa.DataFrameSchema({"a": column}), table="t")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("sizes", [[1.0, 99.0], [5.0, 1.0]])
+@pytest.mark.parametrize(
+    "more",
+    [{"drop_invalid_rows": True}, {"parsers": pa.Parser(lambda t: t.sort_values("size").reset_index(drop=True))}],
+)
+def test_a_contract_that_drops_or_moves_rows_by_itself_is_refused(sizes, more):
+    schema = pa.DataFrameSchema({"size": pa.Column(float, pa.Check.le(10))}, **more)
+    if "drop_invalid_rows" in more and max(sizes) < 10:
+        assert len(part_rows(pd.DataFrame({"size": sizes}), schema, table="t")[0]) == 2
+        return
     with pytest.raises(ContractError, match="drops or moves rows by itself"):
-        part_rows(pd.DataFrame({"size": [1.0, 99.0]}), schema, table="t")
+        part_rows(pd.DataFrame({"size": sizes}), schema, table="t")
+
+
+def test_a_parser_that_fails_is_one_line():
+    schema = pa.DataFrameSchema({"size": pa.Column(parsers=pa.Parser(lambda s: s + "x"))})
+    with pytest.raises(ContractError, match=r"^t: its contract fails: ") as error:
+        part_rows(pd.DataFrame({"size": [1.0]}), schema, table="t")
+    assert "\n" not in str(error.value)
 
 
 def test_a_strict_contract_sees_the_columns_of_the_table_alone(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 from ringbound.errors import InputError
 from ringbound.features import live as live_module
 from ringbound.features.asof import LATEST, MINUTE
+from ringbound.features.definition import FeatureSet
+from ringbound.features.events import EventSource
 from ringbound.features.frames import columns_of, instants, plain_rows
 from ringbound.features.history import PAST, deliveries
 from ringbound.features.live import LiveFeatures
@@ -123,7 +125,7 @@ def test_the_snapshot_holds_plain_arrays(growing, tmp_path, monkeypatch):
     monkeypatch.setattr(live_module, "SNAPSHOT_EVERY", 1000)
     LiveFeatures(FEATURES, growing[0], clock=CLOCKS["event"], snapshot=tmp_path / "s.npz", retained=ALL_DAYS)
     with np.load(tmp_path / "s.npz", allow_pickle=False) as arrays:
-        log, definition, position = arrays["about"].tolist()
+        log, definition, position, _ = arrays["about"].tolist()
     assert (log, definition) == (growing[0].log, FEATURES.hash)
     assert json.loads(position) == growing[0].end().position
 
@@ -160,3 +162,39 @@ def test_the_present_goes_back_when_the_event_that_moved_it_is_voided(growing):
     live.refresh()
     assert live.present() == present
     assert live.online.newest == newest
+
+
+def test_a_far_event_that_is_voided_leaves_nothing_forgotten(growing, asked, tmp_path, monkeypatch):
+    """It moved the present by two days: the snapshot made then, and what was forgotten since, are of no use after it."""
+    store, _ = growing
+    monkeypatch.setattr(live_module, "SNAPSHOT_EVERY", 1)
+    snapshot = tmp_path / "features.npz"
+    live = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot)
+    present = live.present()
+    fields = {"depot": "north", "courier": "c07", "route": 1.0, "late_min": 1.0}
+    store.append("arrivals", [Event("far", present + 2 * 24 * 60 * MINUTE, fields)], PAST)
+    live.refresh()
+    LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot)
+    assert live.present() == present + 2 * 24 * 60 * MINUTE
+    store.void("arrivals", "far", "a wrong clock")
+    rows = [asked[0][0]] * 3
+    ats = [present, present - 60 * MINUTE, present - 20 * 60 * MINUTE]
+    fresh = LiveFeatures(FEATURES, store, clock=CLOCKS["event"])
+    restored = LiveFeatures(FEATURES, store, clock=CLOCKS["event"], snapshot=snapshot)
+    expected = fresh.values(rows, ats)[0]
+    assert same(live.values(rows, ats)[0], expected)
+    assert same(restored.values(rows, ats)[0], expected)
+
+
+def test_a_void_leaves_the_news_of_sources_without_views_and_entities(tmp_path):
+    notes = EventSource("notes", FEATURES.sources["pickups"].fields, {"wait_min": 100})
+    features = FeatureSet(FEATURES.request, sources=[*FEATURES.sources.values(), notes], views=FEATURES.views)
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    live = LiveFeatures(features, store, clock=CLOCKS["event"])
+    for name in ("notes", "arrivals"):
+        store.append(name, [Event(f"{n}", n * MINUTE, {"depot": None, "late_min": 1.0}) for n in range(1, 5)], PAST)
+    live.refresh()
+    for name in ("notes", "arrivals"):
+        store.void(name, "4", "noise")
+    live.refresh()
+    assert (live.online.newest["notes"], live.online.newest["arrivals"]) == (3 * MINUTE, 3 * MINUTE)

@@ -175,6 +175,18 @@ def test_an_exported_cell_that_no_module_can_have_is_refused_by_its_number(small
     assert said.startswith("notebooks/one.ipynb, cell 3: expected Python alone, as in every cell that is exported; ")
 
 
+def test_an_export_into_another_module_is_refused(small):
+    assert refused(small, code_cell("#| export one.more\nx = 1")).startswith(
+        "notebooks/one.ipynb, cell 2: expected `#| export` alone, since a notebook has one module"
+    )
+
+
+@pytest.mark.parametrize("directive", ["# | export", "#|exporti", "  #| exports"])
+def test_an_exported_cell_is_seen_however_it_is_marked(small, directive):
+    said = refused(small, code_cell(f"{directive}\n!ls"))
+    assert said.startswith("notebooks/one.ipynb, cell 2: expected Python alone")
+
+
 def test_what_ipython_adds_to_python_is_no_matter_in_a_private_cell(small):
     lines = [
         "%matplotlib inline",

@@ -28,7 +28,7 @@ def test_code_is_the_same_whatever_the_prose(tmp_path):
     write_notebook(tmp_path / "a.ipynb", PARAMETERS, one)
     write_notebook(tmp_path / "b.ipynb", prose_cell("words"), PARAMETERS, prose_cell("words"), one)
     write_notebook(tmp_path / "c.ipynb", code_cell("number = 2", "parameters"), one)
-    a, b, c = (source.code_cells(source.read(tmp_path / f"{name}.ipynb")) for name in "abc")
+    a, b, c = (list(source.numbered_code(source.read(tmp_path / f"{name}.ipynb")).values()) for name in "abc")
     assert a == b != c
 
 
@@ -72,8 +72,31 @@ def test_code_that_is_not_python_is_named_by_its_cell(tmp_path):
         source.parsed(source.read(tmp_path / "one.ipynb"), "one")
 
 
-def test_the_body_of_a_magic_that_runs_python_counts_as_code(tmp_path):
-    write_notebook(tmp_path / "one.ipynb", code_cell("%%time\nimport math"), code_cell("%%bash\nimport no python"))
-    first, second = (ast.unparse(tree) for tree in source.parsed(source.read(tmp_path / "one.ipynb"), "one"))
-    assert "import math" in first.splitlines()
-    assert len(second.splitlines()) == 1
+@pytest.mark.parametrize(
+    ("cell", "imports"),
+    [
+        ("%%time\nimport math", True),
+        ("%%timeit -n 1 import math\nx = 1", True),
+        ("%%capture out\n%%time\nimport math", True),
+        ("if True:\n    %time import math", True),
+        ("%prun -q import math", True),
+        ("%%bash\nimport math", False),
+        ("%capture math", False),
+    ],
+)
+def test_what_a_magic_runs_counts_as_code(tmp_path, cell, imports):
+    write_notebook(tmp_path / "one.ipynb", code_cell(cell))
+    (tree,) = source.parsed(source.read(tmp_path / "one.ipynb"), "one")
+    assert any(isinstance(node, ast.Import) for node in ast.walk(tree)) is imports
+
+
+def test_a_comment_within_a_timed_cell_is_no_code(tmp_path):
+    write_notebook(tmp_path / "one.ipynb", code_cell("%%time\nx = 1"), code_cell("%%time\nx = 1  # words"))
+    first, second = source.parsed(source.read(tmp_path / "one.ipynb"), "one")
+    assert ast.dump(first) == ast.dump(second)
+
+
+def test_a_cell_with_another_indent_than_it_began_is_named(tmp_path):
+    write_notebook(tmp_path / "one.ipynb", code_cell("if x:\n        a\n    b"))
+    with pytest.raises(NotebookError, match=r"cell 1: expected Python; unindent does not match"):
+        source.parsed(source.read(tmp_path / "one.ipynb"), "one")

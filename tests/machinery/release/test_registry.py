@@ -227,6 +227,7 @@ HISTORIES = {
     "semantic versions": ["v0.1.0@0", "v0.10.0@1", "v0.2.0@2", "v0.10.0-rc.1@3", "prod#1@1", "dev#2@3"],
     "without numbers": ["v1.0.0@0", "v1.1.0@1", "prod@0", "dev@1"],
     "a version is taken back": ["v1.0.0@0", "v2.0.0@1", "prod#1@0", "prod#2@1", "v2.0.0!@1"],
+    "taken back at another commit": ["v1.0.0@0", "prod#1@0", "v1.0.0!@1"],
     "a stage below a folder": ["v1.0.0@0", "eu/prod#1@0"],
     "no tags of ours": ["v1.0.0@0", "v01.0.0@1", "v1.0@2", "prod#x@1", "#1@1", "prod#1@0"],
     "two environments, two versions": ["v1.0.0@0", "v2.0.0@1", "prod#1@1", "dev#2@0", "prod!#3@1", "prod#4@0"],
@@ -283,6 +284,53 @@ def test_after_a_change_by_others_one_can_still_roll_back(registry):
     tag(registry, "late-parcels#prod!#4", minute=1)
     assert registry.rollback("prod").version == "v1"
     assert registry.holder("prod").version == "v1"
+
+
+@pytest.mark.parametrize(
+    ("taken", "has"),
+    [("late-parcels@v3.0.0!", "v1"), ("late-parcels@v2.0.0!", "v1"), ("late-parcels#prod#4", "v2")],
+)
+def test_rollback_goes_to_a_version_that_stands_and_is_another(registry, taken, has):
+    two_versions(registry)
+    commit(registry, "m3", champion="m2")
+    registry.register()
+    registry.promote("v3", "prod")
+    place = {"late-parcels@v2.0.0!": "HEAD~1"}.get(taken, "HEAD")
+    tag(registry, taken, place, minute=0, year=2090)
+    if taken.endswith("#4"):  # given again, by a clock that is ahead
+        git(registry.root, "tag", "-d", taken)
+        tag(registry, taken, place, minute=0, year=2020)
+    before = registry.holder("prod").version
+    assert registry.rollback("prod").version == has
+    assert registry.holder("prod").version == has != before
+
+
+def test_a_tag_from_a_clock_that_is_ahead_is_no_silent_success(registry):
+    two_versions(registry)
+    tag(registry, "late-parcels#prod#3", "HEAD~1", minute=0, year=2090)
+    assert registry.holder("prod").version == "v1"
+    for version in ("v2", "v2.0.0"):
+        with pytest.raises(RegistryError, match="late-parcels#prod#3 says that it was made later"):
+            registry.promote(version, "prod")
+    assert [entry.tag for entry in registry.changes("prod")][-1] == "late-parcels#prod#3"
+
+
+def test_an_odd_tag_by_somebody_else_ends_nothing(registry):
+    two_versions(registry)
+    commit = git(registry.root, "rev-parse", "HEAD").strip()
+    odd = [
+        (b"", b"without a tagger\n"),
+        (b"tagger A <a> 1700000000 +0000\n", b"a \x01 b\n"),
+        (b"tagger A <a> 1700000001 +0000\n", b"\xe4 'x'\\n\n]\n['"),
+    ]
+    for number, (tagger, message) in enumerate(odd):
+        name = f"late-parcels#odd{number}#1"
+        text = f"object {commit}\ntype commit\ntag {name}\n".encode() + tagger + b"\n" + message
+        command = ["git", "hash-object", "-t", "tag", "-w", "--stdin", "--literally"]
+        made = subprocess.run(command, cwd=registry.root, input=text, check=True, capture_output=True)
+        git(registry.root, "update-ref", f"refs/tags/{name}", made.stdout.decode().strip())
+    assert {name for name in registry.environments() if name.startswith("odd")} == {"odd0", "odd1", "odd2"}
+    assert registry.holder("prod").version == "v2"
 
 
 def test_a_verdict_against_another_champion_counts_nowhere(registry):
