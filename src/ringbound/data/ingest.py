@@ -162,13 +162,8 @@ def _facts(table: Table, out: Path, reading: Reading, files: list[Path]) -> Tabl
 def _accounted(facts: TableFacts, reading: Reading, *, shaped: int, timely: int, timeless: int) -> TableFacts:
     """Return the facts with what became of the rows that the source had; refuse where not all that should be are written.
 
-    Which rows a table leaves out is its `shape`'s own affair; it cannot make more than there are.
+    Which rows a table leaves out or adds is its `shape`'s own affair.
     """
-    if shaped > len(reading.rows):
-        raise SourceError(
-            f"{facts.table}: expected a shape that gives a row for a row, or none; got {shaped} for {len(reading.rows)}; "
-            "make other tables of what is several rows"
-        )
     unread = len(reading.rejected)
     read, left_out, later = len(reading.rows) + unread, len(reading.rows) - shaped, shaped - timely - timeless
     if read - unread - left_out - later - timeless != facts.rows:

@@ -13,7 +13,7 @@ class TableFacts:
     """One table: its source, rows, first and last time, partitions, digest, and how many rows could not be read.
 
     `read` is how many rows the source had, where it is read whole: each is a row of the table, was left out by the table's
-    own `shape` (`left_out`), is known only `later`, or is among the `rejected`.
+    own `shape` (`left_out`, negative where that adds rows), is known only `later`, or is among the `rejected`.
     """
 
     table: str

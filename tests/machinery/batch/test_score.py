@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -237,3 +238,40 @@ def test_columns_of_other_types_come_out_and_are_refused_only_where_they_are_ask
     done = score(str(tmp_path / "in.parquet"), tmp_path / f"out{wanted}", bundle, events=events, progress=False)
     assert (done.rows, done.errors) == (2, 2)
     assert "depot: expected text" in read(tmp_path / f"out{wanted}")[0]["error"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_two_extra_columns_of_one_name_are_refused(bundle, events, questions, tmp_path, suffix):
+    file = tmp_path / "rows.csv"
+    pd.DataFrame(questions[:2]).assign(q="first", r="second").rename(columns={"r": "q"}).to_csv(file, index=False)
+    with pytest.raises(InputError, match=r"expected each column once; got \['q'\] several times"):
+        score(str(file), tmp_path / f"out{suffix}", bundle, events=events, progress=False)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_extra_columns_of_odd_types_end_no_run(bundle, events, questions, tmp_path, suffix):
+    frame = pd.DataFrame(questions[:2])
+    for name in ("promised", "at"):
+        frame[name] = pd.to_datetime(frame[name])
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.append_column("far", pa.array([10**8, 5], pa.int32()).cast(pa.date32()))
+    table = table.append_column("later", pa.array([2**62, 5]).cast(pa.timestamp("us")))
+    table = table.append_column("two", pa.array([b"\xff\xfe", b"ab"], pa.binary(2)))
+    pq.write_table(table, tmp_path / "rows.parquet")
+    output = tmp_path / f"out{suffix}"
+    assert score(str(tmp_path / "rows.parquet"), output, bundle, events=events, progress=False).errors == 0
+    assert output.stat().st_size
+
+
+@pytest.mark.parametrize("content", [b'[{"depot": "north"}]', b"no\nrows\n"])
+def test_lines_that_are_all_no_rows_are_said(bundle, events, tmp_path, content):
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match="expected a JSON object on each line, in UTF-8; no line is one"):
+        score(str(tmp_path / "rows.jsonl"), tmp_path / "out.csv", bundle, events=events, progress=False)
+
+
+def test_a_header_after_empty_lines_and_with_a_break_in_it_is_read(bundle, events, questions, tmp_path):
+    file = tmp_path / "rows.csv"
+    pd.DataFrame(questions[:2]).assign(**{"a\nnote": "x"}).to_csv(file, index=False)
+    file.write_text("\n\n" + file.read_text())
+    assert score(str(file), tmp_path / "out.jsonl", bundle, events=events, progress=False).errors == 0

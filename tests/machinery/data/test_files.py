@@ -3,6 +3,8 @@ import io
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ringbound.data.files import Files
@@ -121,3 +123,35 @@ def test_declared_encoding_is_used(tmp_path):
 def test_missing_file_is_one_clear_line(tmp_path):
     with pytest.raises(SourceError, match=r"expected a file rows\.csv; found none"):
         read(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"separator": "||"}, "expected one character as separator; got '||'"),
+        ({"decimal": ""}, "expected one character as decimal; got ''"),
+        ({"encoding": "nope-8"}, "expected an encoding of text"),
+        ({"encoding": "hex"}, "expected an encoding of text"),
+        ({"zone": "Mars/Phobos"}, "expected a time zone like Europe/Berlin; got 'Mars/Phobos'"),
+        ({"missing": "NA"}, "expected missing to be a list of texts"),
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_one_clear_line(wrong, says):
+    with pytest.raises(SourceError) as error:
+        Files("rows.csv", {"a": "string"}, **wrong)
+    assert says in str(error.value)
+
+
+def test_a_key_that_is_there_twice_is_no_row(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"a": 1, "a": 2}\n{"a": 3}\n')
+    reading = Files(tmp_path / "rows.jsonl", {"a": "integer"}).read(None, pd.Timestamp("2014-01-01T00:00Z"))
+    assert reading.rows["a"].tolist() == [3]
+    assert reading.rejected["reason"].item() == "expected a JSON object, each key in it once"
+
+
+def test_a_time_that_python_does_not_have_is_that_rows_error(tmp_path):
+    days = pa.array([16071, 10**8], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"a": days}), tmp_path / "rows.parquet")
+    reading = Files(tmp_path / "rows.parquet", {"a": "timestamp"}).read(None, pd.Timestamp("2030-01-01T00:00Z"))
+    assert len(reading.rows) == 1
+    assert "100000000 as date32" in reading.rejected["row"].item()

@@ -23,6 +23,7 @@ class Server:
         self.faults: list[str] = []
         self.asked: list[str] = []
         self.total: int | None = None
+        self.more: list[dict] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,7 +34,8 @@ class Server:
                 start = int(query.get("start", ["0"])[0])
                 rows = [r for r in ROWS if r["at"] >= query.get("since", [""])[0][:10]]
                 page = {"rows": rows[start : start + 10], "total": outer.total or len(rows)}
-                if start + 10 < len(rows):
+                page |= outer.more.pop(0) if outer.more else {}
+                if start + 10 < len(rows) and "next" not in page:
                     page["next"] = f"/rows?start={start + 10}"
                 body = json.dumps(page).encode()
                 if fault == "stall":
@@ -114,3 +116,23 @@ def test_key_in_the_address_is_not_shown(api):
     with pytest.raises(SourceError) as error:
         HttpJson(api.url + "?key=geheim", COLUMNS).read(None, pd.Timestamp("2014-01-01T00:00Z"))
     assert "geheim" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([{"next": "/rows"}], "goes round in a circle"),
+        ([{}, {"next": "/rows?start=10"}], "goes round in a circle"),
+        ([{"next": 5}], "expected the next page's URL in 'next'; got 5"),
+        ([{"next": "http://[bad"}], "expected the next page's URL"),
+        ([{"total": 99}, {"total": None}, {"total": None}], "expected 99 rows as announced; got 25 rows"),
+        ([{"total": None}, {"total": None}, {"total": None}], "expected a number of rows in 'total'; got 25 rows"),
+        ([{}, {}, {"total": "25"}], "expected '25' rows as announced"),
+    ],
+)
+def test_pages_that_do_not_add_up_are_one_clear_line(api, more, says):
+    api.more = more
+    with pytest.raises(SourceError) as error:
+        read(api)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)

@@ -5,6 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from postgresql import PostgreSQL, free_port
+from ringbound.data.ingest import Table, ingest
 from ringbound.data.sql import Sql
 from ringbound.errors import SourceError
 
@@ -72,3 +73,50 @@ def test_database_that_is_down_is_one_clear_line_without_the_password(monkeypatc
 
 def test_password_is_not_described():
     assert "geheim" not in Sql("postgresql://a:geheim@host/db", "SELECT 1", COLUMNS, time="made", zone="UTC").describe()
+
+
+def in_sqlite(folder, times: list) -> str:
+    url = f"sqlite:///{folder}/odd.db"
+    with sa.create_engine(url).begin() as connection:
+        connection.execute(sa.text("CREATE TABLE sales (id INT, made)"))
+        connection.execute(
+            sa.text("INSERT INTO sales VALUES (:id, :made)"), [{"id": i, "made": t} for i, t in enumerate(times)]
+        )
+    return url
+
+
+def test_no_time_in_sqlite_is_lost_however_it_is_written(tmp_path):
+    times = [
+        "2014-01-02T10:00:00Z", "2014-01-02 23:00:00+05:00", "2014-01-02 20:00:00+00:00", "2014-01-02 20:30:00",
+        "soon", "n/a", b"\x00", "2014-01-02T20:00:01Z", None,
+    ]  # fmt: skip
+    source = Sql(
+        in_sqlite(tmp_path, times),
+        "SELECT * FROM sales",
+        {"id": "integer", "made": "timestamp"},
+        "made",
+        zone="Europe/Berlin",
+    )
+    reading = source.read(None, pd.Timestamp("2014-01-02T20:00Z"))
+    assert reading.rows["id"].tolist() == [0, 1, 2, 3, 8]
+    assert len(reading.rejected) == 3
+
+
+def test_a_month_read_again_has_what_it_had(tmp_path):
+    """On New York's clock the first hours of December, in UTC, are still November."""
+    columns = {"id": "integer", "made": "timestamp"}
+    url = in_sqlite(tmp_path, ["2013-11-30 20:00:00", "2013-12-04 12:00:00"])
+    table = Table(
+        "sales",
+        Sql(url, "SELECT * FROM sales", columns, "made", zone="America/New_York"),
+        columns,
+        ("id",),
+        time="made",
+    )
+    previous = tmp_path / "none"
+    for day in (5, 6):
+        out = tmp_path / f"raw{day}"
+        out.mkdir()
+        facts = ingest([table], through=pd.Timestamp(f"2013-12-0{day}", tz="UTC"), previous=previous, out=out)
+        assert facts.tables["sales"].rows == 2
+        previous = out

@@ -232,3 +232,24 @@ def test_what_is_declared_missing_is_and_nothing_else():
     column, _ = convert(pa.array(["NA", "", "x"]), "string", missing=["", "NA"])
     assert column.to_pylist() == [None, None, "x"]
     assert convert(pa.array(["NA", "", "x"]), "string", missing=[])[0].to_pylist() == ["NA", "", "x"]
+
+
+def test_whole_numbers_as_fractions_are_taken_up_to_where_they_are_certain():
+    assert value_of("integer", 2.0**53 - 1) == 2**53 - 1
+    for value in (2.0**53, -(2.0**53)):  # what was 2**53 + 1 is this too
+        with pytest.raises(NotAValueError):
+            value_of("integer", value)
+        assert list(convert(pa.array([value]), "integer")[1]) == [0]
+
+
+def test_bytes_are_the_text_they_spell_also_where_that_is_missing():
+    assert convert(pa.array([b"NA", b"", b"x"]), "string", missing=["", "NA"])[0].to_pylist() == [None, None, "x"]
+
+
+def test_an_hour_that_no_clock_shows_is_no_time():
+    with pytest.raises(NotAValueError, match="which no clock in Europe/Berlin shows"):
+        value_of("timestamp", "2020-03-29T02:30", zone="Europe/Berlin")
+    first = value_of("timestamp", "2020-10-25T02:30", zone="Europe/Berlin")
+    assert first == value_of("timestamp", "2020-10-25T02:30+02:00")
+    times = pa.array([np.datetime64("2020-03-29T02:30", "us"), np.datetime64("2020-03-29T03:30", "us")])
+    assert list(convert(times, "timestamp", zone="Europe/Berlin")[1]) == [0]
