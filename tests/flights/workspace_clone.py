@@ -81,13 +81,14 @@ def family(pid: int) -> list[int]:
 
 
 class Service:
-    """The packaged service, served as `make serve` does, on a port of its own."""
+    """The packaged service, served as `make serve` does, on a port of its own; answers may take their time."""
 
     def __init__(self, clone: Clone, *options: str, port: int | None = None):
         self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._process = subprocess.Popen(
-            ["ringbound", "serve", "--port", str(self.port), *options], cwd=clone.root, env=clone.environment,
+            ["ringbound", "serve", "--port", str(self.port), "--deadline-ms", "20000", *options],
+            cwd=clone.root, env=clone.environment,
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 60

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import bentoml
+from prometheus_client import Counter as Counted
 
-ANSWERS = bentoml.metrics.Counter(
-    name="ringbound_answers_total",
-    documentation="answers by the rung of the ladder that gave them, and why no better one did",
-    labelnames=["rung", "reason"],
+ANSWERS = Counted(
+    "ringbound_answers_total",
+    "answers by the rung of the ladder that gave them, and why no better one did",
+    ["rung", "reason"],
 )
 
 

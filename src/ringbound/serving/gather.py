@@ -28,8 +28,8 @@ class _Job:
 class Gatherer:
     """Answers rows by `answer`, in one thread, `most` rows or fewer at once where several requests wait.
 
-    `step_down` answers rows at once, for a reason, where the thread has not in `deadline_s`: it must need nothing that can
-    hang. `doing` says what the thread is at, for that reason.
+    `step_down` answers rows at once, for a reason, where the thread has not in `deadline_s`, and as much again for each
+    hundred rows: it must need nothing that can hang. `doing` says what the thread is at, for that reason.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Gatherer:
         self._most = most
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._since: float | None = None
+        self._limit_s = deadline_s
         threading.Thread(target=self._work, name="answers", daemon=True).start()
 
     async def answer(self, rows: Sequence[Any]) -> list[Any]:
@@ -60,9 +61,9 @@ class Gatherer:
         job = _Job(rows)
         self._jobs.put(job)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(job.future), self._deadline_s)
+            return await asyncio.wait_for(asyncio.wrap_future(job.future), self._time_for(len(rows)))
         except TimeoutError:
-            return self._step_down(rows, (self._busy_s() > self._deadline_s / 2 and self._doing()) or "overload")
+            return self._step_down(rows, (self._busy_s() > self._limit_s / 2 and self._doing()) or "overload")
 
     async def call(self, call: Callable[[], Any]) -> Any:
         """Return what `call` returns in the thread; `TimeoutError` where that takes longer than the deadline."""
@@ -73,7 +74,10 @@ class Gatherer:
         return await asyncio.wait_for(asyncio.wrap_future(job.future), self._deadline_s)
 
     def _stuck(self) -> bool:
-        return self._busy_s() > self._deadline_s
+        return self._busy_s() > self._limit_s
+
+    def _time_for(self, rows: int) -> float:
+        return self._deadline_s * (1 + rows / 100)
 
     def _busy_s(self) -> float:
         """Return for how long the thread has been at what it does, 0 where it waits."""
@@ -85,6 +89,7 @@ class Gatherer:
             job: _Job | None = self._jobs.get()
             while job is not None:
                 together, job = self._waiting(job)
+                self._limit_s = self._time_for(sum(len(one.rows) for one in together))
                 self._since = time.monotonic()
                 self._do([one for one in together if one.future.set_running_or_notify_cancel()])
                 self._since = None

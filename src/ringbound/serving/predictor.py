@@ -132,8 +132,8 @@ class Predictor:
         self, rows: Sequence[pydantic.BaseModel]
     ) -> tuple[dict[str, np.ndarray] | None, Sequence[int], list[str | None]]:
         """Return the windowed values of rows, the times as of which they are, and why the full model cannot be asked."""
-        if self.live is None:
-            return None, [0] * len(rows), [None] * len(rows)
+        if self.live is None or not self.bundle.features.views:  # nothing has to be looked up
+            return None, [self.live.present() if self.live else 0] * len(rows), [None] * len(rows)
         ats = [self._asked(row) for row in rows]
         if self._monotonic() >= self._store_again:
             try:

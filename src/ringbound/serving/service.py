@@ -124,7 +124,6 @@ def build_service(settings: ServiceSettings) -> Any:
                 most=MOST_ROWS,
             )
             self.intake = Intake(bundle.features.sources, store, settings.present)
-
             current.append(self)
             # What is loaded stays: looked through with each collection of garbage, it would hold all requests up.
             gc.collect()
