@@ -43,15 +43,13 @@ class HotPath:
         if not headers.get(b"content-type", b"application/json").startswith(b"application/json"):
             return await self.app(scope, receive, send)
         try:
-            rows = _rows(await _body(receive))
-            answers = await service.predict_rows(rows)
+            body = await _body(receive)
+            if body is None:
+                return None
+            answers = await service.predict_rows(_rows(body))
             status, content = 200, orjson.dumps({"predictions": answers})
-        except _TooLarge:
-            status, content = 413, _error(f"expected at most {MOST_BYTES >> 20} MB; send several requests")
-        except _HungUp:
-            return None
         except InputError as error:
-            status, content = 400, _error(str(error))
+            status, content = 413 if isinstance(error, TooLargeError) else 400, _error(str(error))
         await send(
             {
                 "type": "http.response.start",
@@ -63,24 +61,21 @@ class HotPath:
         return None
 
 
-class _TooLarge(Exception):  # noqa: N818 - nobody else sees it
-    pass
+class TooLargeError(InputError):
+    """A request has more bytes than any that can be answered."""
 
 
-class _HungUp(Exception):  # noqa: N818 - nobody else sees it
-    pass
-
-
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive) -> bytes | None:
+    """Return a request's body; None where who sent it has hung up."""
     parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _HungUp
+            return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MOST_BYTES:
-            raise _TooLarge
+            raise TooLargeError(f"expected at most {MOST_BYTES >> 20} MB; send several requests")
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
