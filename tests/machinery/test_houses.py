@@ -58,7 +58,7 @@ def test_regression_answers_values(houses):
     )
     assert "3,000 of them new" not in houses.call("ringbound", "features", "load").stdout  # the last month is enough
     answers = json.loads(houses.python(code))
-    assert set(answers[0]) == {"prediction_id", "value", "model_version"}
+    assert set(answers[0]) == {"prediction_id", "value", "model_version", "rung", "reason", "recorded"}
     small, large, old_small, old_large, *unseen = [answer["value"] for answer in answers]
     assert large - small > 200  # by the end the market has risen to 4 a square metre
     assert 60 < old_small - small < 140

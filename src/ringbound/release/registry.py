@@ -106,7 +106,7 @@ class Registry:
         chosen = self.versions().get(version)
         if chosen is None:
             raise RegistryError(f"registry: expected a version of {list(self.versions())}; got {version!r}")
-        held = self.holder(environment)
+        held, number = self.holder(environment), self._next(environment)  # of two that see the same, one wins
         if held and held.version == version:
             raise RegistryError(f"registry: {environment} has {version} already")
         objection = self._objection(chosen, environment, held)
@@ -120,17 +120,20 @@ class Registry:
         note += (
             f"\n\nforced, against: {objection or 'nothing'}\nreason: {reason}" if force else f"\n\n{reason}".rstrip()
         )
-        return self._assign(chosen, environment, note)
+        return self._assign(chosen, environment, number, note)
 
     def rollback(self, environment: str, *, reason: str = "") -> Entry:
         """Give an environment what it had before its last promotion that stands; the way back needs no verdict."""
-        standing = self._standing(environment)
+        standing, number = self._standing(environment), self._next(environment)
         if len(standing) < 2:
             have = standing[-1].version if standing else "nothing"
             raise RegistryError(f"registry: {environment} has {have}, and nothing before it to roll back to")
         before, now = self._version_of(standing[-2]), standing[-1]
         note = f"roll back {environment} from {now.version} to {before.version}" + f"\n\n{reason}".rstrip()
-        return self._assign(before, environment, note)
+        return self._assign(before, environment, number, note)
+
+    def _next(self, environment: str) -> int:
+        return 1 + max((change.number for change in self.changes(environment)), default=0)
 
     def _standing(self, environment: str) -> list[Entry]:
         """Return the changes that gave an environment what it has, and before that had, each version once in a row."""
@@ -183,10 +186,9 @@ class Registry:
                 return f"its verdict is against {verdict.champion}, but {environment} has {champion} ({held.version})"
         return ""
 
-    def _assign(self, chosen: Entry, environment: str, note: str) -> Entry:
+    def _assign(self, chosen: Entry, environment: str, number: int, note: str) -> Entry:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", environment):
             raise RegistryError(f"registry: expected an environment of letters, digits, - and _; got {environment!r}")
-        number = 1 + max((change.number for change in self.changes(environment)), default=0)
         tag = self._tag(f"{self.name}#{environment}#{number}", chosen.commit, note)
         made = next(entry for entry in self.entries() if entry.tag == tag)
         held = self.holder(environment)

@@ -150,8 +150,8 @@ def test_a_key_that_is_there_twice_is_no_row(tmp_path):
 
 
 def test_a_time_that_python_does_not_have_is_that_rows_error(tmp_path):
-    days = pa.array([16071, 10**8], pa.int32()).cast(pa.date32())
-    pq.write_table(pa.table({"a": days}), tmp_path / "rows.parquet")
+    times = pa.array([16071 * 86_400 * 10**6, 2**62]).cast(pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"a": times}), tmp_path / "rows.parquet")
     reading = Files(tmp_path / "rows.parquet", {"a": "timestamp"}).read(None, pd.Timestamp("2030-01-01T00:00Z"))
     assert len(reading.rows) == 1
-    assert "100000000 as date32" in reading.rejected["row"].item()
+    assert "4611686018427387904 as timestamp" in reading.rejected["row"].item()
