@@ -388,12 +388,16 @@ def test_requests_that_do_not_fit_are_refused_with_the_place(service, recent):
         assert service.post("predict", {"rows": rows})[0] == 400
 
 
-def test_probes_metrics_and_documentation(service):
+def test_probes_metrics_and_documentation(service, recent):
     for path in ("/livez", "/readyz", "/metrics", "/"):
         assert urllib.request.urlopen(service.address + path).status == 200
     with urllib.request.urlopen(f"{service.address}/docs.json") as answer:
         described = json.dumps(json.load(answer))
     assert "2013-11-27T17:15:00-05:00" in described
+    status, _ = service.post("predict", {"rows": recent[:1]})
+    counted = urllib.request.urlopen(f"{service.address}/metrics").read().decode()
+    assert status == 200
+    assert re.search(r'ringbound_answers_total\{[^}]*rung="full"[^}]*\} [1-9]', counted)
     assert "IATA code of the airline" in described
 
 

@@ -113,10 +113,10 @@ def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
         with file.open("rb") as raw:
             for line in raw:
                 names.update(dict.fromkeys(parse_object(_without_mark(line)) or {}))
-    found = False
+    found, malformed = False, []
     with file.open("rb") as raw:
         while lines := raw.readlines(CHUNK_BYTES):
-            records, malformed = [], []
+            records = []
             for line in lines:
                 record = parse_object(_without_mark(line))
                 if record is not None:
@@ -124,13 +124,15 @@ def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
                 elif line.strip():
                     malformed.append(line.decode("utf-8", "replace").rstrip("\n"))
             found = found or bool(records)
+            if not found:  # and so no names of columns: what is no row waits for the first that is one
+                continue
             names.update(dict.fromkeys(name for record in records for name in record))
             given = {name: [record.get(name) for record in records] for name in names}
             columns = {name: pa.array(map(json_text, values), pa.string()) for name, values in given.items()}
-            if records or found:
-                yield Chunk(pa.table(columns), malformed, raw.tell(), given)
-            elif raw.tell() == size:
-                raise InputError(f"{file.name}: expected a JSON object on each line, in UTF-8; no line is one")
+            yield Chunk(pa.table(columns), malformed, raw.tell(), given)
+            malformed = []
+    if not found:
+        raise InputError(f"{file.name}: expected a JSON object on each line, in UTF-8; no line is one")
 
 
 def _without_mark(line: bytes) -> bytes:

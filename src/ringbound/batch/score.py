@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ringbound.batch.readers import CHUNK_BYTES, CHUNK_ROWS, Chunk, input_files, json_text, read_chunks
 from ringbound.batch.table import columns_from_table
+from ringbound.data.conversion import Beyond, listed, numbers_of_times
 from ringbound.errors import InputError
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Column
@@ -178,12 +179,8 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 def _write_json(table: pa.Table, buffer: io.BytesIO, header: bool) -> None:
     for place, field in enumerate(table.schema):
-        if pa.types.is_temporal(field.type):
-            try:
-                table[field.name].to_pylist()
-            except (OverflowError, ValueError, pa.ArrowException):  # of times that Python does not have, the numbers
-                width = pa.int32() if field.type.bit_width == 32 else pa.int64()
-                table = table.set_column(place, field.name, table[field.name].cast(width))
+        if pa.types.is_temporal(field.type) and any(isinstance(value, Beyond) for value in listed(table[field.name])):
+            table = table.set_column(place, field.name, numbers_of_times(table[field.name]))
     for record in table.to_pylist():
         buffer.write(json.dumps(record, ensure_ascii=False, default=_plain).encode() + b"\n")
 

@@ -1,6 +1,7 @@
 """Columns held to one kind, by the rule of `ringbound.data.values`: at once where that is plain, value by value elsewhere."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ PLAIN = {
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
 }
 """Texts that Arrow reads as the rule does."""
+
+UNSHOWN = (OverflowError, ValueError, pa.ArrowException)
+"""What Arrow raises where Python does not have a value."""
 
 Reasons = dict[int, str]
 """Why rows have no value, by their number."""
@@ -67,22 +71,42 @@ def convert(
         return array, {}
     if pa.types.is_timestamp(array.type):
         return _of_times(array, kind, missing, zone)
-    return _each(_listed(array), kind, missing, zone)
+    return _each(listed(array), kind, missing, zone)
 
 
-def _listed(array: pa.Array) -> list[Any]:
-    """Return values as Python has them; those that it does not have as something that is no value."""
+@dataclass(frozen=True)
+class Beyond:
+    """A value that Python does not have, like a day after the year 9999; no kind takes it."""
+
+    says: str
+
+    def __repr__(self) -> str:
+        return self.says
+
+
+def listed(array: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Return values as Python has them, each that it does not have as `Beyond`.
+
+    >>> listed(pa.array([0, 10**8], pa.int32()).cast(pa.date32()))
+    [datetime.date(1970, 1, 1), 100000000 as date32[day]]
+    """
     try:
         return array.to_pylist()
-    except (OverflowError, ValueError, pa.ArrowException):
+    except UNSHOWN:
         return [_one(value) for value in array]
+
+
+def numbers_of_times(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return days, times or instants as the whole numbers that they are kept as."""
+    return array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
 
 
 def _one(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
-    except (OverflowError, ValueError, pa.ArrowException):
-        return NotImplemented
+    except UNSHOWN:
+        number = numbers_of_times(pa.array([value]))[0] if pa.types.is_temporal(value.type) else "one"
+        return Beyond(f"{number} as {value.type}")
 
 
 def _each(values: list[Any], kind: Kind, missing: Sequence[str], zone: str | None) -> tuple[pa.Array, Reasons]:

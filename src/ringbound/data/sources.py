@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from ringbound.data.conversion import convert
+from ringbound.data.conversion import convert, listed
 from ringbound.data.tables import to_pandas
 from ringbound.data.values import Kind, shown
 from ringbound.errors import SourceError
@@ -101,14 +101,7 @@ def _some(values: Any, rows: list[int]) -> list[Any]:
     """Return the values of some rows, as they came."""
     if not isinstance(values, pa.Array | pa.ChunkedArray):
         return [values[row] for row in rows]
-    some: list[Any] = []
-    for row in rows:
-        try:
-            some.append(values[row].as_py())
-        except (ValueError, OverflowError, pa.ArrowException):
-            count = values.slice(row, 1).cast(pa.int64())[0] if pa.types.is_temporal(values.type) else "one"
-            some.append(f"{count} as {values.type}, which Python does not have")
-    return some
+    return listed(values.take(pa.array(rows)))
 
 
 def columns_of_records(records: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, list[Any]]:

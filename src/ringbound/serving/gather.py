@@ -18,10 +18,10 @@ from ringbound.errors import InputError
 
 @dataclass
 class _Job:
-    """Rows to answer, or a call to make, and who waits for it."""
+    """Rows to answer, or to call something with, and who waits for it."""
 
     rows: Sequence[Any]
-    call: Callable[[], Any] | None = None
+    call: Callable[[Sequence[Any]], Any] | None = None
     future: Future = field(default_factory=Future)
 
 
@@ -65,13 +65,13 @@ class Gatherer:
         except TimeoutError:
             return self._step_down(rows, (self._busy_s() > self._limit_s / 2 and self._doing()) or "overload")
 
-    async def call(self, call: Callable[[], Any]) -> Any:
-        """Return what `call` returns in the thread; `TimeoutError` where that takes longer than the deadline."""
+    async def call(self, call: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
+        """Return what `call` makes of rows, in the thread; `TimeoutError` where that takes longer than the deadline."""
         if self._stuck():
             raise TimeoutError
-        job = _Job((), call)
+        job = _Job(rows, call)
         self._jobs.put(job)
-        return await asyncio.wait_for(asyncio.wrap_future(job.future), self._deadline_s)
+        return await asyncio.wait_for(asyncio.wrap_future(job.future), self._time_for(len(rows)))
 
     def _stuck(self) -> bool:
         return self._busy_s() > self._limit_s
@@ -111,7 +111,7 @@ class Gatherer:
     def _do(self, jobs: list[_Job]) -> None:
         try:
             if jobs and jobs[0].call is not None:
-                jobs[0].future.set_result(jobs[0].call())
+                jobs[0].future.set_result(jobs[0].call(jobs[0].rows))
             elif jobs:
                 answers = iter(self._answer([row for job in jobs for row in job.rows]))
                 for job in jobs:

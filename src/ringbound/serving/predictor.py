@@ -56,7 +56,7 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
     )
     value["recorded"] = (
         bool,
-        pydantic.Field(True, description="whether the answer was in the store before it was given"),
+        pydantic.Field(False, description="whether the answer was in the store before it was given"),
     )
     # `model_version` is what everyone calls it; pydantic keeps the prefix for itself unless told.
     return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
@@ -124,7 +124,8 @@ class Predictor:
 
     def step_down(self, rows: Sequence[pydantic.BaseModel], reason: str) -> list[dict[str, Any]]:
         """Answer rows without asking store or full model, for a reason; they are recorded with the next answers."""
-        times = [self._asked(row) or self._now() for row in rows]
+        present = self.live.present() if self.live else self._now()
+        times = [present if at is None else at for at in map(self._asked, rows)]
         done = answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), None, [reason] * len(rows))
         return self._told(rows, times, done, later=True)
 
@@ -174,8 +175,7 @@ class Predictor:
         columns = columns_from_rows(rows, self.fields)
         if self.live is None:
             return self.bundle.features.compute(columns, self.bundle.references), np.zeros(len(rows), np.int64)
-        ats = [microseconds(at) if (at := getattr(row, AT.name, None)) else None for row in rows]
-        windowed, times = self.live.values([vars(row) for row in rows], ats)
+        windowed, times = self.live.values([vars(row) for row in rows], [self._asked(row) for row in rows])
         return self.bundle.features.compute(columns, self.bundle.references, windowed), times
 
     def describe(self, rows: Sequence[pydantic.BaseModel]) -> dict[str, Any]:

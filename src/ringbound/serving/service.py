@@ -152,7 +152,7 @@ def build_service(settings: ServiceSettings) -> Any:
         async def features(self, rows: Rows) -> Vectors:
             """Return each row's feature vector as the model would get it, and how new the events behind it are."""
             try:
-                return await self.gatherer.call(lambda: answer(lambda: Vectors(**self.predictor.describe(rows))))
+                return await self.gatherer.call(lambda of: answer(lambda: Vectors(**self.predictor.describe(of))), rows)
             except TimeoutError:
                 error = {"error": "store: no answer in time; try again"}
                 return JSONResponse(error, status_code=503)  # type: ignore[return-value]

@@ -75,6 +75,8 @@ class Store:
         if self.lite:
             sa.event.listen(self.engine, "connect", _open_sqlite)
         self._insert = _insert_rows if self.lite else _insert_json
+        dialect = sqlite if self.lite else postgresql
+        self._insert_predictions = dialect.insert(PREDICTIONS).on_conflict_do_nothing()
         self._reading: sa.Connection | None = None
         with self._writing() as connection:
             bring_up_to_date(connection)
@@ -178,9 +180,9 @@ class Store:
         return LogEnd(last or 0, time)
 
     def record(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions with the vectors they were made from."""
+        """Keep predictions with the vectors they were made from; one that is kept already is left as it is."""
         with self._writing(durable=False) as connection:
-            connection.execute(PREDICTIONS.insert(), [vars(prediction) for prediction in predictions])
+            connection.execute(self._insert_predictions, [vars(prediction) for prediction in predictions])
 
     def predictions(self, newest: int) -> list[Prediction]:
         """Return the `newest` predictions, the latest first."""
@@ -273,17 +275,17 @@ def _check_steps(
     """
     there = sa.select(EVENTS.c.id).where(EVENTS.c.source == source, EVENTS.c.id.in_([event.id for event in events]))
     known = set(connection.scalars(there))
-    latest = WALL.now() - step if newest is None else newest
-    new = [(max(event.time, event.known_at or event.time), place) for place, event in enumerate(events)]
-    for time, place in sorted(one for one in new if events[one[1]].id not in known):
-        if time > latest + step:
+    times = [(max(event.time, event.known_at or event.time), place) for place, event in enumerate(events)]
+    for time, place in sorted((time, place) for time, place in times if events[place].id not in known):
+        latest, why = WALL.now(), "which is now, as there is no event before it"
+        if newest is not None:
+            latest, why = newest + step, f"{step / HOUR:g} h after the newest event before it"
+        if time > latest:
             raise InputError(
-                f"event {place}: expected a time up to {instant(latest + step)}, {step / HOUR:g} h after the newest event "
-                f"before it; got {instant(time)}; correct it, send first what happened in between, or serve with a longer "
-                "--step-h"
+                f"event {place}: expected a time up to {instant(latest)}, {why}; got {instant(time)}; correct it, send first "
+                "what happened in between, or serve with a longer --step-h"
             )
-        latest = time if newest is None else max(latest, time)
-        newest = latest
+        newest = time if newest is None else max(newest, time)
 
 
 def _conflicting(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[str]:

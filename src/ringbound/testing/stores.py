@@ -108,3 +108,5 @@ def _check_predictions(store: Store) -> None:
     store.record([one, two])
     assert store.predictions(10) == [two, one], "predictions come back the latest first, every bit of them"
     assert store.predictions(1) == [two]
+    store.record([two, Prediction("c", 3, 1, 3, "m", "f", 0.5, "{}", b"", "default", "store")])
+    assert [kept.prediction_id for kept in store.predictions(10)] == ["c", "b", "a"], "recording again changes nothing"

@@ -275,3 +275,12 @@ def test_a_header_after_empty_lines_and_with_a_break_in_it_is_read(bundle, event
     pd.DataFrame(questions[:2]).assign(**{"a\nnote": "x"}).to_csv(file, index=False)
     file.write_text("\n\n" + file.read_text())
     assert score(str(file), tmp_path / "out.jsonl", bundle, events=events, progress=False).errors == 0
+
+
+def test_lines_that_are_no_rows_before_the_first_that_is_one_are_kept(bundle, events, questions, tmp_path):
+    """More of them than a chunk holds, and then a row."""
+    bad = [f"no row {number} {'x' * 100}" for number in range(1000)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*bad, json.dumps(questions[0])]) + "\n")
+    done = score(str(tmp_path / "rows.jsonl"), tmp_path / "out.jsonl", bundle, events=events, progress=False)
+    assert (done.rows, done.malformed) == (1, 1000)
+    assert (tmp_path / "out.jsonl.malformed").read_text().splitlines() == bad

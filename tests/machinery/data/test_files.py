@@ -149,9 +149,15 @@ def test_a_key_that_is_there_twice_is_no_row(tmp_path):
     assert reading.rejected["reason"].item() == "expected a JSON object, each key in it once"
 
 
-def test_a_time_that_python_does_not_have_is_that_rows_error(tmp_path):
-    times = pa.array([16071 * 86_400 * 10**6, 2**62]).cast(pa.timestamp("us", "UTC"))
+@pytest.mark.parametrize(
+    ("times", "says"),
+    [
+        (pa.array([16071, 10**8], pa.int32()).cast(pa.date32()), "100000000 as date32"),
+        (pa.array([16071 * 86_400 * 10**6, 2**62]).cast(pa.timestamp("us", "UTC")), "4611686018427387904 as timestamp"),
+    ],
+)
+def test_a_time_that_python_does_not_have_is_that_rows_error(tmp_path, times, says):
     pq.write_table(pa.table({"a": times}), tmp_path / "rows.parquet")
     reading = Files(tmp_path / "rows.parquet", {"a": "timestamp"}).read(None, pd.Timestamp("2030-01-01T00:00Z"))
-    assert len(reading.rows) == 1
-    assert "4611686018427387904 as timestamp" in reading.rejected["row"].item()
+    assert reading.rows["a"].tolist() == [pd.Timestamp("2014-01-01", tz="UTC")]
+    assert says in reading.rejected["row"].item()
