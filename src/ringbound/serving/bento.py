@@ -92,7 +92,7 @@ def build_bento(name: str, *, bundle_folder: Path, root: Path, archive: Path) ->
     result = subprocess.run(
         [sys.executable, "-c", build, name, version],
         cwd=context,
-        env=_environment(root),
+        env=_environment(root / layout.BENTO_HOME),
         capture_output=True,
         text=True,
     )
@@ -133,7 +133,9 @@ def serve(archive: Path, root: Path, *, host: str, port: int, settings: ServiceS
     folder = unpack_bento(archive, root)
     command = [sys.executable, "-m", "bentoml", "serve", str(folder), "--host", host, "--port", str(port)]
     os.chdir(folder)
-    os.execve(sys.executable, command, _environment(root) | settings.to_environment())
+    # Its counts lie in BentoML's home, which the next service there would empty: each has a home of its own.
+    home = root / layout.BENTO_HOME / "serving" / str(port)
+    os.execve(sys.executable, command, _environment(home) | settings.to_environment())
 
 
 def _version(context: Path) -> str:
@@ -143,10 +145,10 @@ def _version(context: Path) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _environment(root: Path) -> dict[str, str]:
-    """Return the environment for BentoML: its home inside the workspace, nobody told, only the Bento's own code."""
+def _environment(home: Path) -> dict[str, str]:
+    """Return the environment for BentoML: its home, nobody told, only the Bento's own code."""
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return inherited | {"BENTOML_HOME": str(root / layout.BENTO_HOME), "BENTOML_DO_NOT_TRACK": "True"}
+    return inherited | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
 
 
 def _settle(folder: Path) -> None:
