@@ -28,7 +28,7 @@ from ringbound.serving.intake import Intake
 from ringbound.serving.predictor import Predictor
 from ringbound.serving.request import validated
 from ringbound.store.clock import CLOCKS
-from ringbound.store.log import Store
+from ringbound.store.store import Store
 
 RUNS = 5
 CONDITIONS = {"dep_late": ("dep_delay", dep_late), "arr_late": ("arr_delay", arr_late)}

@@ -23,7 +23,7 @@ from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.prior import learn_prior
 from ringbound.models.rung import Rung
 from ringbound.store.clock import CLOCKS
-from ringbound.store.log import Store
+from ringbound.store.store import Store
 from ringbound.testing.notebooks import write_notebook
 from ringbound.testing.parcels import ENTRY, FEATURES, PROBLEM
 from ringbound.testing.town import Town, make_town

@@ -9,8 +9,8 @@ import pyarrow as pa
 from ringbound.features.asof import MINUTE
 from ringbound.features.offline import EventTables
 from ringbound.store.clock import SetClock
-from ringbound.store.log import Store
 from ringbound.store.records import Event
+from ringbound.store.store import Store
 
 PAST = SetClock(0, takes_history=True)
 """For history: every event is stamped by when it was known alone."""

@@ -18,8 +18,8 @@ from ringbound.features.events import Events, EventSource
 from ringbound.features.logged import from_log
 from ringbound.features.online import RETAINED, OnlineFeatures
 from ringbound.store.clock import WALL, Clock
-from ringbound.store.log import Store
 from ringbound.store.records import LoggedEvent
+from ringbound.store.store import Store
 
 LOG = logging.getLogger(__name__)
 SNAPSHOT_EVERY = 100_000
@@ -49,6 +49,7 @@ class LiveFeatures:
         self.snapshot = snapshot
         self.online = OnlineFeatures(features, retained)
         self.newest: int | None = None
+        self._generation = store.generation
         self._saved = self._restore()
 
     def present(self) -> int:
@@ -57,7 +58,14 @@ class LiveFeatures:
 
     def refresh(self) -> None:
         """Take in what the log has got since the last time."""
-        while rows := self.store.tail(self.online.position):
+        while True:
+            rows = self.store.tail(self.online.position)
+            if self.store.generation != self._generation:  # another file, a backup say: what was known may not be in it
+                self._generation = self.store.generation
+                self._saved = self._restore()
+                continue
+            if not rows:
+                break
             before, void = self.present(), any(event.voids for event in rows)
             if void:
                 self.newest = self.store.end().newest
@@ -83,11 +91,18 @@ class LiveFeatures:
         self.refresh()
         present = self.present()
         times = [present if at is None else at for at in ats]
-        if not self.clock.takes_history and max(times) > present:
-            raise InputError("at: expected a time up to now; got one to come; leave it out to ask as of now")
+        for number, at in enumerate(times):
+            if why := self.refusal(at):
+                raise InputError(f"row {number}: {why}")
         vectors = [self.online.values(at, row) for at, row in zip(times, rows, strict=True)]
         by_feature = vectors[0][:, None] if len(rows) == 1 else np.array(vectors).T
         return dict(zip(self.features.windowed, by_feature, strict=True)), np.array(times, np.int64)
+
+    def refusal(self, at: int) -> str | None:
+        """Return why a question as of `at` has no answer, None where it has one."""
+        if not self.clock.takes_history and at > self.present():
+            return "at: expected a time up to now; got one to come; leave it out to ask as of now"
+        return self.online.refusal(at)
 
     def stale(self, times: Sequence[int]) -> list[str | None]:
         """Return, for questions asked at these times, the sources that have had no news for too long; None for none."""

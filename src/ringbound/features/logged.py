@@ -8,8 +8,8 @@ import numpy as np
 from ringbound.features.columns import Category, Column
 from ringbound.features.events import Events, EventSource
 from ringbound.store.clock import WALL
-from ringbound.store.log import Store
 from ringbound.store.records import LoggedEvent
+from ringbound.store.store import Store
 
 
 class LoggedEvents:

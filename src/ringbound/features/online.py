@@ -135,13 +135,17 @@ class OnlineFeatures:
             if not entity.ids:
                 del memory.entities[key]
 
+    def refusal(self, at: int) -> str | None:
+        """Return why values as of `at` are not known here, None where they are."""
+        if at >= self.oldest:
+            return None
+        known = f"{_text(self.oldest)} or later, as far as events are remembered"
+        return f"at: expected {known}; got {_text(at)}; ask offline: ringbound score"
+
     def values(self, at: int, row: Mapping[str, Any]) -> np.ndarray:
         """Return every windowed feature as of `at`, (features,) float64, of a row with the fields that entities name."""
-        if at < self.oldest:
-            raise InputError(
-                f"at: expected {_text(self.oldest)} or later, as far as events are remembered; got {_text(at)}; "
-                "ask offline: ringbound score"
-            )
+        if why := self.refusal(at):
+            raise InputError(why)
         values: list[float] = []
         for memory in self.memories:
             entity = memory.entities.get(_key(memory.view.entity, row))

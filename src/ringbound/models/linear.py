@@ -1,5 +1,6 @@
 """A linear model as plain numbers, evaluated in one fixed order so that a row's answer never depends on its company."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,15 @@ class LinearModel:
         if X.shape[1] != len(self.scales):
             raise BundleError(f"linear model: expected {len(self.scales)} columns; got {X.shape[1]}")
         total = np.full(len(X), self.intercept)
+        for term in self.terms(X):
+            total = total + term
+        if not self.logistic:
+            return total
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
+            return 1.0 / (1.0 + np.exp(-total))
+
+    def terms(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield what each column of X (n, p) adds to the margin, (n,) each."""
         weights, at = np.asarray(self.weights), 0
         for j, scale in enumerate(self.scales):
             x = X[:, j]
@@ -69,12 +79,8 @@ class LinearModel:
                 known = weights[at : at + width][np.where(missing, 0, x).astype(int)]
             else:
                 known = (x - scale.mean) / scale.scale * weights[at]
-            total = total + np.where(missing, weights[at + width], known)
+            yield np.where(missing, weights[at + width], known)
             at += width + 1
-        if not self.logistic:
-            return total
-        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
-            return 1.0 / (1.0 + np.exp(-total))
 
     def to_json(self) -> dict:
         """Return plain numbers and lists."""

@@ -1,13 +1,15 @@
 """One rung of the ladder: a model with the encoder of its features and the calibration of its answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ringbound.features.columns import Column
 from ringbound.models.calibration import Calibration
 from ringbound.models.encoding import Encoder
+from ringbound.models.explain import Effects, explainer_of
 from ringbound.models.linear import LinearModel
 from ringbound.models.trees import TreeModel
 
@@ -25,6 +27,11 @@ class Rung:
     def answer(self, features: Mapping[str, Column]) -> np.ndarray:
         """Return (n,) answers for features of n rows."""
         return self.answer_matrix(self.encoder.matrix(features))
+
+    @cached_property
+    def explain(self) -> Callable[[np.ndarray], Effects]:
+        """What says, for encoded rows (n, columns), what each column adds to the margin of the model."""
+        return explainer_of(self.model)
 
     def answer_matrix(self, X: np.ndarray) -> np.ndarray:
         """Return (n,) answers for encoded rows (n, columns)."""

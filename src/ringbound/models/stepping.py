@@ -1,8 +1,8 @@
 """Answers by the ladder: each row by the best rung that can answer it, and why that is not the first."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,13 +18,15 @@ LOG = logging.getLogger(__name__)
 class LadderAnswers:
     """The answers for n rows, each with its rung, the reason why no better one answered, and the vector it is made from.
 
-    `values` is (n,) float64; a vector is the model's input as float64 bytes, empty where the rung has none.
+    `values` is (n,) float64; a vector is the model's input as float64 bytes, empty where the rung has none. `failed` are the
+    rungs that were asked and failed.
     """
 
     values: np.ndarray
     rungs: list[str]
     reasons: list[str | None]
     vectors: list[bytes]
+    failed: list[str] = field(default_factory=list)
 
     def put(self, rows: np.ndarray, rung: str, values: np.ndarray, X: np.ndarray | None) -> None:
         """Put a rung's answers for some rows in their places."""
@@ -41,11 +43,13 @@ def answer_by_ladder(
     columns: Mapping[str, Column],
     windowed: Mapping[str, np.ndarray] | None,
     reasons: Sequence[str | None],
+    resting: Collection[str] = (),
 ) -> LadderAnswers:
     """Answer n rows of request `columns`, each by the best rung that can.
 
     `reasons` say why the full model cannot be asked about a row, None where it can; `windowed` are the values it needs. A
-    rung that fails or answers what is no number is left for the next one; the last is a constant and cannot fail.
+    rung that is `resting`, fails or answers what is no number is left for the next one; the last is a constant, which
+    always answers.
 
     >>> from ringbound.serving.request import columns_from_rows, validate_rows
     >>> from ringbound.testing import examples
@@ -63,12 +67,15 @@ def answer_by_ladder(
             rows = np.flatnonzero([not rung for rung in done.rungs])
         if not len(rows):
             continue
-        try:
-            _answer(bundle, name, columns, windowed, rows, done)
-        except Exception:  # whatever a model does, the next rung answers
-            LOG.exception("rung %s failed on %d rows; the next one answers", name, len(rows))
-            for row in rows.tolist():
-                done.reasons[row] = done.reasons[row] or "model"
+        if name not in resting or name == bundle.model.rungs[-1]:
+            try:
+                _answer(bundle, name, columns, windowed, rows, done)
+                continue
+            except Exception:  # whatever a model does, the next rung answers
+                LOG.exception("rung %s failed on %d rows; the next one answers", name, len(rows))
+                done.failed.append(name)
+        for row in rows.tolist():
+            done.reasons[row] = done.reasons[row] or "model"
     return done
 
 

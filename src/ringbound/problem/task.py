@@ -6,7 +6,7 @@ becomes of it: a classification turns probabilities into decisions by what mista
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -40,8 +40,9 @@ class Task(Protocol):
     """What machinery may ask of a task.
 
     `answer` is what an answer is called in every file and response, `probabilities` says whether it is that of a yes;
-    `loss` is the name of the metric that decides, which is the mean of `losses`; `metrics` are all there are, `headline`
-    those worth a column where room is short, `ranking` the one that slices show.
+    `outcome` is the kind of value that says what really came; `loss` is the name of the metric that decides, which is the
+    mean of `losses`; `metrics` are all there are, `headline` those worth a column where room is short, `ranking` the one
+    that slices show.
     """
 
     name: ClassVar[str]
@@ -51,10 +52,16 @@ class Task(Protocol):
     headline: ClassVar[tuple[str, ...]]
     ranking: ClassVar[str]
     metrics: ClassVar[Mapping[str, Metric]]
+    outcome: ClassVar[Literal["boolean", "number"]]
 
     @property
     def says_answer(self) -> str:
         """What an answer is, in words."""
+        ...
+
+    @property
+    def says_outcome(self) -> str:
+        """What an outcome is, in words."""
         ...
 
     @property
@@ -95,11 +102,17 @@ class Classification:
     headline: ClassVar[tuple[str, ...]] = ("auc", "log_loss")
     ranking: ClassVar[str] = "auc"
     metrics: ClassVar[Mapping[str, Metric]] = metrics.PROBABILITY_METRICS
+    outcome: ClassVar[Literal["boolean", "number"]] = "boolean"
 
     @property
     def says_answer(self) -> str:
         """What an answer is, in words."""
         return f"probability of {self.yes}"
+
+    @property
+    def says_outcome(self) -> str:
+        """What an outcome is, in words."""
+        return f"true: {self.yes}, false: {self.no}"
 
     @property
     def says_decision(self) -> str:
@@ -141,11 +154,17 @@ class Regression:
     headline: ClassVar[tuple[str, ...]] = ("mae", "rmse")
     ranking: ClassVar[str] = "mae"
     metrics: ClassVar[Mapping[str, Metric]] = metrics.REGRESSION_METRICS
+    outcome: ClassVar[Literal["boolean", "number"]] = "number"
 
     @property
     def says_answer(self) -> str:
         """What an answer is, in words."""
         return f"the predicted value{f', {self.unit}' if self.unit else ''}"
+
+    @property
+    def says_outcome(self) -> str:
+        """What an outcome is, in words."""
+        return f"the true value{f', {self.unit}' if self.unit else ''}"
 
     @property
     def says_decision(self) -> str:

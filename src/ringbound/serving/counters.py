@@ -1,7 +1,7 @@
 """What a service counts for who watches it, at /metrics."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import Counter as Counted
@@ -13,7 +13,7 @@ ANSWERS = Counted(
 )
 
 
-def count(answers: Sequence[dict[str, Any]]) -> None:
+def count(answers: Iterable[dict[str, Any]]) -> None:
     """Count answers by rung and reason."""
     for (rung, reason), number in Counter((a["rung"], a["reason"] or "") for a in answers).items():
         ANSWERS.labels(rung=rung, reason=reason).inc(number)

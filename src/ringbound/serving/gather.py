@@ -2,6 +2,10 @@
 
 All work on store and model is done by one thread, never on the event loop. An idle service waits for nothing: a request
 that finds the thread free is answered alone. Whoever waits too long does not wait on; see `Gatherer.answer`.
+
+What is too long follows the time spent waiting, not the number that wait (Nichols and Jacobson, Controlling Queue Delay, ACM
+Queue 2012): where it has not been short for a while, the thread answers those that waited longer from a lower rung, all
+at once, until it has caught up.
 """
 
 import asyncio
@@ -15,21 +19,32 @@ from typing import Any
 
 from ringbound.errors import InputError
 
+TARGET_S = 0.02
+"""How long a request for few rows may wait for the thread when much is asked."""
+INTERVAL_S = 0.1
+"""For how long none has waited less than that when too much is asked."""
+
 
 @dataclass
 class _Job:
-    """Rows to answer, or to call something with, and who waits for it."""
+    """Rows to answer, or to call something with, and who waits for it, since when."""
 
     rows: Sequence[Any]
     call: Callable[[Sequence[Any]], Any] | None = None
     future: Future = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
+
+    def waits_long(self, now: float) -> bool:
+        """Whether it has waited longer than is meant; many rows at once are in less of a hurry."""
+        return now - self.since > TARGET_S * (1 + len(self.rows) / 50)
 
 
 class Gatherer:
     """Answers rows by `answer`, in one thread, `most` rows or fewer at once where several requests wait.
 
     `step_down` answers rows at once, for a reason, where the thread has not in `deadline_s`, and as much again for each
-    hundred rows: it must need nothing that can hang. `doing` says what the thread is at, for that reason.
+    hundred rows: it must need nothing that can hang. `doing` says what the thread is at, for that reason. Where `waiting`
+    rows wait already, new ones are stepped down.
     """
 
     def __init__(
@@ -40,25 +55,33 @@ class Gatherer:
         *,
         deadline_s: float,
         most: int = 1000,
+        waiting: int = 4000,
     ):
         self._answer = answer
         self._step_down = step_down
         self._doing = doing
         self._deadline_s = deadline_s
         self._most = most
+        self._most_waiting = waiting
+        self._put = self._taken = 0
+        self._long_since: float | None = None
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._since: float | None = None
         self._limit_s = deadline_s
         threading.Thread(target=self._work, name="answers", daemon=True).start()
 
-    async def answer(self, rows: Sequence[Any]) -> list[Any]:
+    async def answer(self, rows: Sequence[Any], *, low: bool = False) -> list[Any]:
         """Return the rows' answers: the thread's or, where it takes longer than the deadline, those of `step_down`.
 
-        While the thread hangs, nobody waits for it; it is asked again as soon as it is back.
+        While the thread hangs, nobody waits for it; it is asked again as soon as it is back. Rows of `low` priority do not
+        wait while others wait too long.
         """
         if self._stuck():
             return self._step_down(rows, self._doing() or "overload")
+        if (low and self.overloaded) or self.waiting + len(rows) > self._most_waiting:
+            return self._step_down(rows, "overload")
         job = _Job(rows)
+        self._put += len(rows)
         self._jobs.put(job)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(job.future), self._time_for(len(rows)))
@@ -70,8 +93,20 @@ class Gatherer:
         if self._stuck():
             raise TimeoutError
         job = _Job(rows, call)
+        self._put += len(rows)
         self._jobs.put(job)
         return await asyncio.wait_for(asyncio.wrap_future(job.future), self._time_for(len(rows)))
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait for the thread."""
+        return self._put - self._taken
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether requests have been waiting too long for a while."""
+        since = self._long_since
+        return since is not None and time.monotonic() - since > INTERVAL_S
 
     def _stuck(self) -> bool:
         return self._busy_s() > self._limit_s
@@ -88,13 +123,29 @@ class Gatherer:
         while True:
             job: _Job | None = self._jobs.get()
             while job is not None:
-                together, job = self._waiting(job)
-                self._limit_s = self._time_for(sum(len(one.rows) for one in together))
-                self._since = time.monotonic()
-                self._do([one for one in together if one.future.set_running_or_notify_cancel()])
+                together, job = self._next(job)
+                rows = sum(len(one.rows) for one in together)
+                self._taken += rows
+                self._limit_s = self._time_for(rows)
+                self._since = now = time.monotonic()
+                self._note(together[0], now)
+                alive = [one for one in together if one.future.set_running_or_notify_cancel()]
+                if self.overloaded and together[0].call is None:
+                    late = [one for one in alive if one.waits_long(now)]
+                    alive = [one for one in alive if not one.waits_long(now)]
+                    self._do(late, lambda rows: self._step_down(rows, "overload"))
+                self._do(alive, self._answer)
                 self._since = None
+            self._long_since = None  # nobody waits any more
 
-    def _waiting(self, job: _Job) -> tuple[list[_Job], _Job | None]:
+    def _note(self, first: _Job, now: float) -> None:
+        """Note since when nobody has waited less than is meant."""
+        if not first.waits_long(now):
+            self._long_since = None
+        elif self._long_since is None:
+            self._long_since = now
+
+    def _next(self, job: _Job) -> tuple[list[_Job], _Job | None]:
         """Return the jobs that can be done at once, beginning with `job`, and the one after them that cannot."""
         together, rows = [job], len(job.rows)
         while job.call is None:
@@ -108,12 +159,12 @@ class Gatherer:
             rows += len(following.rows)
         return together, None
 
-    def _do(self, jobs: list[_Job]) -> None:
+    def _do(self, jobs: list[_Job], answer: Callable[[Sequence[Any]], list[Any]]) -> None:
         try:
             if jobs and jobs[0].call is not None:
                 jobs[0].future.set_result(jobs[0].call(jobs[0].rows))
             elif jobs:
-                answers = iter(self._answer([row for job in jobs for row in job.rows]))
+                answers = iter(answer([row for job in jobs for row in job.rows]))
                 for job in jobs:
                     job.future.set_result([next(answers) for _ in job.rows])
         except InputError as error:
@@ -121,7 +172,7 @@ class Gatherer:
                 jobs[0].future.set_exception(error)
             else:  # one request is wrong: the others are none of its business
                 for job in jobs:
-                    self._do([job])
+                    self._do([job], answer)
         except BaseException as error:  # the thread must live, and whoever waits must hear of it
             for job in jobs:
                 if not job.future.done():

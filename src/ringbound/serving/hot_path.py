@@ -1,68 +1,65 @@
-"""The route that is asked most, past the layers of a general server: read, validated, gathered, answered, written.
+"""The routes past the layers of a general server: read, answered, written.
 
-It stands before BentoML's own route of the same name, which says on the API's page what is asked and answered, and which
+They stand before BentoML's own routes of the same names, which say on the API's page what is asked and answered, and which
 clients that speak anything but JSON still get.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 import orjson
 
-from ringbound.data.files import whole
-from ringbound.errors import InputError
+from ringbound.serving.body import MOST_BYTES, TooLargeError, refusal
 
-ROUTE = "/predict"
-MOST_BYTES = 20 << 20
-"""Of a request; a thousand rows take far less."""
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Route = Callable[[bytes], Awaitable[Any]]
 
 
-class Answering(Protocol):
-    """What answers the rows of a request."""
+class Routed(Protocol):
+    """What answers: by path, from a request's body to what becomes JSON."""
 
-    async def predict_rows(self, rows: Any) -> list[dict[str, Any]]: ...
+    routes: Mapping[str, Route]
 
 
 class HotPath:
-    """ASGI middleware: `POST /predict` with JSON is answered by `service()`, everything else by `app`."""
+    """ASGI middleware: a POST of JSON to one of `service().routes` is answered by it, everything else by `app`."""
 
-    def __init__(self, app: Callable, service: Callable[[], Answering | None]):
+    def __init__(self, app: Callable, service: Callable[[], Routed | None]):
         self.app = app
         self.service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        service = self.service()
-        if scope["type"] != "http" or scope["path"] != ROUTE or scope["method"] != "POST" or service is None:
-            return await self.app(scope, receive, send)
-        headers = dict(scope["headers"])
-        if not headers.get(b"content-type", b"application/json").startswith(b"application/json"):
+        route = self._route(scope)
+        if route is None:
             return await self.app(scope, receive, send)
         try:
             body = await _body(receive)
             if body is None:
                 return None
-            answers = await service.predict_rows(_rows(body))
-            status, content = 200, orjson.dumps({"predictions": answers})
-        except InputError as error:
-            status, content = 413 if isinstance(error, TooLargeError) else 400, _error(str(error))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))],
-            }
-        )
+            status, content = 200, orjson.dumps(await route(body))
+        except Exception as error:  # whatever it is, who asks gets one line
+            status, says = refusal(error)
+            content = orjson.dumps({"error": says})
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        if status in (429, 503):
+            headers.append((b"retry-after", b"1"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
         return None
 
-
-class TooLargeError(InputError):
-    """A request has more bytes than any that can be answered."""
+    def _route(self, scope: Scope) -> Route | None:
+        service = self.service()
+        if service is None or scope["type"] != "http" or scope["method"] != "POST":
+            return None
+        for name, value in scope["headers"]:
+            if name == b"content-type" and not value.startswith(b"application/json"):
+                return None
+            if name == b"content-encoding":
+                return None
+        return service.routes.get(scope["path"])
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -78,24 +75,3 @@ async def _body(receive: Receive) -> bytes | None:
             raise TooLargeError(f"expected at most {MOST_BYTES >> 20} MB; send several requests")
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _rows(body: bytes) -> Any:
-    """Return the rows that a request's JSON asks about, whole numbers with all their digits."""
-    try:
-        given = json.loads(body.decode(), parse_int=whole, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise InputError('expected JSON like {"rows": [{…}]}; got something else') from None
-    if not isinstance(given, dict) or not isinstance(given.get("rows"), list):
-        raise InputError('expected JSON like {"rows": [{…}]}; got no list of rows')
-    if more := sorted(given.keys() - {"rows"}):
-        raise InputError(f"expected rows alone; got {more[:3]} too")
-    return given["rows"]
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(text)
-
-
-def _error(says: str) -> bytes:
-    return orjson.dumps({"error": says.encode("utf-8", "backslashreplace").decode()})

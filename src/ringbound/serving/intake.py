@@ -31,7 +31,7 @@ class Intake:
         self.sources = sources
         self.store = store
         self.clock = clock
-        self.models = {name: _event_model(source, clock) for name, source in sources.items()}
+        self.models = {name: event_model(source, clock) for name, source in sources.items()}
 
     def take(self, source: str, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Log a batch, durably and as a whole, and say how many events were new; `InputError` says what does not fit."""
@@ -40,17 +40,22 @@ class Intake:
         if not 1 <= len(events) <= MOST_EVENTS:
             raise InputError(f"events: expected 1 to {MOST_EVENTS}; got {len(events)}; send several batches")
         batch = [_event(event) for event in validated(self.models[source], events, "event")]
-        if not self.clock.takes_history:
-            latest = self.clock.now() + AHEAD_S * 1_000_000
-            for number, event in enumerate(batch):
-                if event.time > latest:
-                    raise InputError(
-                        f"event {number}: time: expected a time up to now; got one to come; check the clock"
-                    )
+        check_times([event.time for event in batch], "event", self.clock)
         return vars(self.store.append(source, batch, self.clock, lateness=self.sources[source].lateness_us))
 
 
-def _event_model(source: EventSource, clock: Clock) -> type[pydantic.BaseModel]:
+def check_times(times: Sequence[int], what: str, clock: Clock) -> None:
+    """Refuse what is said to happen later than now, on a clock that takes no history."""
+    if clock.takes_history:
+        return
+    latest = clock.now() + AHEAD_S * 1_000_000
+    for number, time in enumerate(times):
+        if time > latest:
+            raise InputError(f"{what} {number}: time: expected a time up to now; got one to come; check the clock")
+
+
+def event_model(source: EventSource, clock: Clock) -> type[pydantic.BaseModel]:
+    """Return the pydantic model of one event of a source, as it may be sent on this clock."""
     return row_model([ID, TIME, *([KNOWN] if clock.takes_history else []), *source.fields], source.name.capitalize())
 
 

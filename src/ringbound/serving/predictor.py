@@ -1,12 +1,10 @@
 """Answers to rows: what both the online service and the notebooks call."""
 
 import logging
-import math
-import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,14 +16,15 @@ from ringbound.features.definition import AT
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
 from ringbound.models.stepping import LadderAnswers, answer_by_ladder
+from ringbound.serving.breaker import Breaker
+from ringbound.serving.reasons import Explanation, explanations
+from ringbound.serving.recorder import Recorder
 from ringbound.serving.request import columns_from_rows, microseconds, row_model, validated
 from ringbound.store import Prediction, instant
 
 MOST_ROWS = 1000
-MOST_UNRECORDED = 100_000
-"""Predictions that wait in memory for a store that does not answer; the oldest are given up first."""
 RETRY_S = 1.0
-"""Seconds for which a store that failed is left alone."""
+"""Seconds for which a part that failed is left alone."""
 LOG = logging.getLogger(__name__)
 
 
@@ -58,17 +57,31 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
         bool,
         pydantic.Field(False, description="whether the answer was in the store before it was given"),
     )
+    value["explanation"] = (
+        Explanation | None,
+        pydantic.Field(None, description="what counted most, where it was asked for"),
+    )
     # `model_version` is what everyone calls it; pydantic keeps the prefix for itself unless told.
     return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A row that is validated, whether its answer is to be explained, and when it came in, in monotonic seconds."""
+
+    row: pydantic.BaseModel
+    explain: bool = False
+    since: float = 0.0
 
 
 class Predictor:
     """A bundle that answers rows.
 
     With `live`, windowed features are looked up as of each row's time, and predictions are kept in its store with the
-    vector they were made from. Where the store or a model fails, or a source has had no news for too long, the next rung of
-    the ladder answers and the answer says so; what cannot be recorded then is recorded when the store is back. `new_id`
-    gives each answer its identity, `now` the time in microseconds since 1970, `monotonic` seconds.
+    vector they were made from; `open_live` opens it when it can be, for a service that starts while its store is down.
+    Where the store or a model fails, or a source has had no news for too long, the next rung of the ladder answers and the
+    answer says so; what cannot be recorded then is recorded when the store is back. `code` is the version of what serves,
+    `new_id` gives each answer its identity, `now` the time in microseconds since 1970, `monotonic` seconds.
     """
 
     def __init__(
@@ -76,42 +89,50 @@ class Predictor:
         bundle: Bundle,
         live: LiveFeatures | None = None,
         *,
+        open_live: Callable[[], LiveFeatures] | None = None,
+        code: str = "",
         new_id: Callable[[], str] = _new_id,
         now: Callable[[], int] = _now,
         monotonic: Callable[[], float] = time.monotonic,
     ):
-        if bundle.features.views and live is None:
+        self.keeps = live is not None or open_live is not None
+        if bundle.features.views and not self.keeps:
             raise BundleError("bundle: its features look back on events; expected a store to look them up in; got none")
         self.bundle = bundle
         self.live = live
         self.fields = bundle.features.request
         self.Row = row_model(bundle.features.asked)
+        self.doing = ""
+        self._open_live = open_live
+        self._code = code
         self._new_id = new_id
         self._now = now
         self._monotonic = monotonic
-        self._store_again = -math.inf
-        self._unrecorded: deque[Prediction] = deque(maxlen=MOST_UNRECORDED)
-        self._lock = threading.Lock()
-        self.doing = ""
+        self._store = Breaker(RETRY_S, monotonic)
+        self._models = {name: Breaker(RETRY_S, monotonic) for name in bundle.model.rungs}
+        self.recorder = Recorder(self._store)
 
-    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def predict(self, rows: Sequence[Mapping[str, Any]], *, explain: bool = False) -> list[dict[str, Any]]:
         """Return one answer a row; `InputError` says which row and field does not fit."""
         if not 1 <= len(rows) <= MOST_ROWS:
             raise InputError(
                 f"expected 1 to {MOST_ROWS} rows; got {len(rows)}; send several requests or use ringbound score"
             )
-        return self.answer(validated(self.Row, rows, "row"))
+        since = self._monotonic()
+        return self.answer([Asked(row, explain, since) for row in validated(self.Row, rows, "row")])
 
-    def answer(self, rows: Sequence[pydantic.BaseModel]) -> list[dict[str, Any]]:
+    def answer(self, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         """Return one answer for each row that is validated already, by the best rung that can, and record them."""
+        rows = [one.row for one in asked]
         try:
             columns = columns_from_rows(rows, self.fields)
             self.doing = "store"
             windowed, times, reasons = self._known(rows)
             self.doing = "model"
-            done = answer_by_ladder(self.bundle, columns, windowed, reasons)
+            done = self._by_ladder(columns, windowed, reasons)
+            explained = explanations(self.bundle, done, [one.explain for one in asked])
             self.doing = "store"
-            return self._told(rows, times, done)
+            return self._told(asked, times, done, explained)
         finally:
             self.doing = ""
 
@@ -120,54 +141,126 @@ class Predictor:
         rows = validated(self.Row, [dict(example) for example in self.bundle.problem.examples], "example")
         for reasons in ([None] * len(rows), ["store"] * len(rows)):
             nothing = {name: np.full(len(rows), np.nan) for name in self.bundle.features.windowed}
-            answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), nothing, reasons)
+            done = answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), nothing, reasons)
+            explanations(self.bundle, done, [True] * len(rows))
 
-    def step_down(self, rows: Sequence[pydantic.BaseModel], reason: str) -> list[dict[str, Any]]:
+    def step_down(self, asked: Sequence[Asked], reason: str) -> list[dict[str, Any]]:
         """Answer rows without asking store or full model, for a reason; they are recorded with the next answers."""
-        present = self.live.present() if self.live else self._now()
-        times = [present if at is None else at for at in map(self._asked, rows)]
-        done = answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), None, [reason] * len(rows))
-        return self._told(rows, times, done, later=True)
+        rows = [one.row for one in asked]
+        times = self._times(rows)
+        done = self._by_ladder(columns_from_rows(rows, self.fields), None, [reason] * len(rows))
+        return self._told(
+            asked, times, done, explanations(self.bundle, done, [one.explain for one in asked]), later=True
+        )
+
+    def refusal(self, row: pydantic.BaseModel) -> str | None:
+        """Return why the time that a validated row asks about has no answer, None where it has one."""
+        at = self._asked(row)
+        return None if at is None or self.live is None else self.live.refusal(at)
+
+    def _by_ladder(
+        self, columns: Mapping[str, Column], windowed: Mapping[str, np.ndarray] | None, reasons: Sequence[str | None]
+    ) -> LadderAnswers:
+        """Answer by the rungs that have not failed just now."""
+        resting = {name for name, breaker in self._models.items() if breaker.resting}
+        done = answer_by_ladder(self.bundle, columns, windowed, reasons, resting)
+        for name in done.failed:
+            self._models[name].failed()
+        return done
 
     def _known(
         self, rows: Sequence[pydantic.BaseModel]
     ) -> tuple[dict[str, np.ndarray] | None, Sequence[int], list[str | None]]:
         """Return the windowed values of rows, the times as of which they are, and why the full model cannot be asked."""
-        if self.live is None or not self.bundle.features.views:  # nothing has to be looked up
-            return None, [self.live.present() if self.live else 0] * len(rows), [None] * len(rows)
-        ats = [self._asked(row) for row in rows]
-        if self._monotonic() >= self._store_again:
+        views = bool(self.bundle.features.views)
+        if self.keeps and not self._store.resting:
             try:
-                windowed, times = self.live.values([vars(row) for row in rows], ats)
-                return windowed, times.tolist(), self.live.stale(times.tolist())
+                live = self.open()
+                if views:
+                    ats = [self._asked(row) for row in rows]
+                    windowed, times = live.values([vars(row) for row in rows], ats)
+                    return windowed, times.tolist(), live.stale(times.tolist())
             except StoreError as error:
-                self._give_up_store(error)
-        present = self.live.present()
-        return None, [present if at is None else at for at in ats], ["store"] * len(rows)
+                LOG.error("%s; answering from the rungs below for %g s", error, RETRY_S)
+                self._store.failed()
+        return None, self._times(rows), ["store" if views else None] * len(rows)
+
+    def moment(self) -> float:
+        """Return the present as `Asked.since` has it."""
+        return self._monotonic()
+
+    def open(self) -> LiveFeatures:
+        """Return the live features, opened now if they were not; `StoreError` where they cannot be."""
+        if self.live is None:
+            assert self._open_live is not None
+            self.live = self._open_live()
+        return self.live
+
+    def _times(self, rows: Sequence[pydantic.BaseModel]) -> list[int]:
+        """Return the times that rows ask about, as far as that is known without the store."""
+        present = self.live.present() if self.live else self._now()
+        return [present if at is None else at for at in map(self._asked, rows)]
 
     def _asked(self, row: pydantic.BaseModel) -> int | None:
         at = getattr(row, AT.name, None)
         return microseconds(at) if at else None
 
-    def _give_up_store(self, error: StoreError) -> None:
-        """Leave the store alone for a while: a part that fails is not tried on every request."""
-        LOG.error("%s; answering from the rungs below for %g s", error, RETRY_S)
-        self._store_again = self._monotonic() + RETRY_S
-
     def _told(
-        self, rows: Sequence[pydantic.BaseModel], times: Sequence[int], done: LadderAnswers, *, later: bool = False
+        self,
+        asked: Sequence[Asked],
+        times: Sequence[int],
+        done: LadderAnswers,
+        explained: Sequence[dict[str, Any] | None],
+        *,
+        later: bool = False,
     ) -> list[dict[str, Any]]:
         """Return answers as they are told, after recording them, or before where that is for later or fails."""
         decisions = self.bundle.task.decide(done.values)
-        ids = [self._new_id() for _ in rows]
-        recorded = self._keep(ids, rows, times, done, later=later)
+        decided = [None] * len(asked) if decisions is None else decisions.tolist()
+        ids = [self._new_id() for _ in asked]
+        if self.keeps:
+            made = self._records(asked, ids, times, done, decided)
+            recorded = {"recorded": self.recorder.keep(made, None if later or self.live is None else self.live.store)}
+        else:
+            recorded = {}
         name = self.bundle.task.answer
         return [
             {"prediction_id": ids[i], name: value}
-            | ({} if decisions is None else {"decision": bool(decisions[i])})
+            | ({} if decisions is None else {"decision": decided[i]})
             | {"model_version": self.bundle.version, "rung": done.rungs[i], "reason": done.reasons[i]}
-            | ({} if self.live is None else {"recorded": recorded})
+            | recorded
+            | {"explanation": explained[i]}
             for i, value in enumerate(done.values.tolist())
+        ]
+
+    def _records(
+        self,
+        asked: Sequence[Asked],
+        ids: Sequence[str],
+        times: Sequence[int],
+        done: LadderAnswers,
+        decided: Sequence[bool | None],
+    ) -> list[Prediction]:
+        made_at, moment = self._now(), self._monotonic()
+        fields = {field.name for field in self.fields}
+        return [
+            Prediction(
+                prediction_id=ids[i],
+                made_at=made_at,
+                at=int(times[i]),
+                position=self.live.online.position if self.live else 0,
+                model_version=self.bundle.version,
+                features=self.bundle.features.hash,
+                answer=float(done.values[i]),
+                row=one.row.model_dump_json(include=fields),
+                vector=done.vectors[i],
+                rung=done.rungs[i],
+                reason=done.reasons[i],
+                decision=decided[i],
+                code=self._code,
+                took_us=round((moment - one.since) * 1e6) if one.since else 0,
+            )
+            for i, one in enumerate(asked)
         ]
 
     def look_up(self, rows: Sequence[pydantic.BaseModel]) -> tuple[dict[str, Column], np.ndarray]:
@@ -194,48 +287,3 @@ class Predictor:
                 for name, time in newest.items()
             },
         }
-
-    def _keep(
-        self,
-        ids: Sequence[str],
-        rows: Sequence[pydantic.BaseModel],
-        times: Sequence[int],
-        done: LadderAnswers,
-        *,
-        later: bool,
-    ) -> bool:
-        """Record predictions, with those that could not be recorded before; return whether they are in the store."""
-        if self.live is None:
-            return False
-        made_at, asked = self._now(), {field.name for field in self.fields}
-        made = [
-            Prediction(
-                prediction_id=ids[i],
-                made_at=made_at,
-                at=int(times[i]),
-                position=self.live.online.position,
-                model_version=self.bundle.version,
-                features=self.bundle.features.hash,
-                answer=float(done.values[i]),
-                row=row.model_dump_json(include=asked),
-                vector=done.vectors[i],
-                rung=done.rungs[i],
-                reason=done.reasons[i],
-            )
-            for i, row in enumerate(rows)
-        ]
-        with self._lock:
-            self._unrecorded += made
-        if later or self._monotonic() < self._store_again:
-            return False
-        with self._lock:
-            waiting = list(self._unrecorded)
-            self._unrecorded.clear()
-        try:
-            self.live.store.record(waiting)
-        except StoreError as error:
-            self._give_up_store(error)
-            with self._lock:
-                self._unrecorded.extendleft(reversed(waiting))
-            return False
-        return True

@@ -68,20 +68,20 @@ def columns_from_rows(rows: Sequence[pydantic.BaseModel], fields: Sequence[Field
 
 
 def validated(
-    model: type[pydantic.BaseModel], rows: Sequence[Mapping[str, Any]], what: str
+    model: type[pydantic.BaseModel], rows: Sequence[Mapping[str, Any]], what: str, first_number: int = 0
 ) -> list[pydantic.BaseModel]:
     """Return the rows as the model has them; `InputError` names the first that does not fit, as `what` and its number."""
     checked = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, first_number):
         try:
             checked.append(model.model_validate(row))
         except pydantic.ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
+            place = "".join(f"{part}: " for part in first["loc"])
             says = first["msg"].removeprefix("Value error, ")
             if first["type"] != "value_error":
                 says = f"{says}; got {shown(first['input'])}"
-            raise InputError(f"{what} {number}: {place}: {says}") from None
+            raise InputError(f"{what} {number}: {place}{says}") from None
     return checked
 
 

@@ -1,27 +1,24 @@
 """The online service: BentoML around a model bundle."""
 
 import gc
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Mapping
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import bentoml
 import pydantic
 from bentoml.images import Image
 from starlette.responses import JSONResponse
 
-from ringbound.errors import InputError, StoreError
-from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import load_bundle
-from ringbound.serving.counters import count
-from ringbound.serving.gather import Gatherer
+from ringbound.serving.body import refusal
 from ringbound.serving.hot_path import HotPath
-from ringbound.serving.intake import MOST_EVENTS, Intake
-from ringbound.serving.predictor import MOST_ROWS, Predictor, answer_model
-from ringbound.serving.request import row_model, validated
+from ringbound.serving.intake import MOST_EVENTS, event_model
+from ringbound.serving.outcomes import MOST_OUTCOMES, outcome_model
+from ringbound.serving.predictor import MOST_ROWS, answer_model
+from ringbound.serving.request import row_model
+from ringbound.serving.routes import Serving
 from ringbound.serving.settings import ServiceSettings
-from ringbound.store import Store
 
 # Exactly what the bundle was tested with. Serving needs neither pandas nor scikit-learn.
 PACKAGES = (
@@ -40,7 +37,6 @@ PACKAGES = (
     "uvloop",
 )
 TIMEOUT_S = 10
-LOG = logging.getLogger(__name__)
 
 
 class Vectors(pydantic.BaseModel):
@@ -64,27 +60,37 @@ class Taken(pydantic.BaseModel):
     ]
 
 
+class Heard(pydantic.BaseModel):
+    """What became of a batch of outcomes."""
+
+    accepted: Annotated[int, pydantic.Field(description="outcomes that are new, now in the store for good")]
+    duplicates: Annotated[int, pydantic.Field(description="outcomes that were there, with their time and value")]
+    corrections: Annotated[int, pydantic.Field(description="new ones for predictions that had an outcome")]
+    unknown: Annotated[int, pydantic.Field(description="predictions that are not in the store (yet)")]
+
+
+class Refused(pydantic.BaseModel):
+    """Why a row has no answer."""
+
+    error: str
+
+
 def requirements() -> list[str]:
     """Return what a service has to install, at the versions that are installed here."""
     return [f"{name}=={version(name)}" for name in PACKAGES]
 
 
-def answer(call: Callable[[], Any]) -> Any:
-    """Return what `call` does; what is wrong with a request becomes 400, a store that does not answer 503, in one line.
-
-    BentoML would log a traceback for either, and hide what the second is.
-    """
+async def answered(answer: Awaitable[Any]) -> Any:
+    """Return an answer or, where there is none, one line with its status; BentoML would log a traceback and hide why."""
     try:
-        return call()
-    except InputError as error:
-        return JSONResponse({"error": str(error)}, status_code=400)
-    except StoreError as error:
-        LOG.error("%s", error)
-        return JSONResponse({"error": str(error)}, status_code=503)
+        return await answer
+    except Exception as error:  # whatever it is, who asks gets one line
+        status, says = refusal(error)
+        return JSONResponse({"error": says}, status_code=status)
 
 
 def build_service(settings: ServiceSettings) -> Any:
-    """Return the BentoML service of the bundle in `settings.bundle`: /predict, /features and /events.
+    """Return the BentoML service of the bundle in `settings.bundle`: /predict, /features, /events and /outcomes.
 
     Its `inner` class can be made and called without a process: `build_service(settings).inner()`.
     """
@@ -96,71 +102,79 @@ def build_service(settings: ServiceSettings) -> Any:
         list[Row],
         pydantic.Field(min_length=1, max_length=MOST_ROWS, description=f"1 to {MOST_ROWS} rows", examples=[examples]),
     ]
-    sources = ", ".join(sorted(bundle.features.sources))
-    Source = Annotated[str, pydantic.Field(description=f"one of {sources}")]
+    Partial = Annotated[
+        bool, pydantic.Field(description="a row that does not fit is told in its place, not refused with all")
+    ]
+    Explain = Annotated[bool, pydantic.Field(description="whether answers say what counted most")]
+    Priority = Annotated[
+        Literal["normal", "low"], pydantic.Field(description="low steps down first where too much is asked")
+    ]
+    sources = {name: event_model(source, settings.present) for name, source in bundle.features.sources.items()}
+    Source = Annotated[str, pydantic.Field(description=f"one of {', '.join(sorted(sources))}")]
     Events = Annotated[
         list[dict[str, Any]],
-        pydantic.Field(description=f"1 to {MOST_EVENTS} events, each with id, time and the fields of its source"),
+        pydantic.Field(
+            description=f"1 to {MOST_EVENTS} events of the source. {_described(sources)}",
+            examples=[[_example(model)] for model in sources.values()],
+        ),
+    ]
+    Outcome: Any = outcome_model(bundle.task)
+    Outcomes = Annotated[
+        list[Outcome],
+        pydantic.Field(
+            min_length=1,
+            max_length=MOST_OUTCOMES,
+            description=f"1 to {MOST_OUTCOMES} outcomes",
+            examples=[[_example(Outcome)]],
+        ),
     ]
     Answers: Any = pydantic.create_model(
-        "Answers", __doc__="One answer per row, in the order of the rows.", predictions=(list[Answer], ...)
+        "Answers", __doc__="One answer per row, in the order of the rows.", predictions=(list[Answer | Refused], ...)
     )
 
     current: list[Any] = []
 
     class Service:
-        """Predictions for rows, online, and the events that their features look back on."""
+        """Predictions for rows, online, the events that their features look back on, and what really came."""
 
         def __init__(self) -> None:
-            store = Store(settings.store)
-            live = LiveFeatures(bundle.features, store, clock=settings.present, snapshot=settings.snapshot)
-            self.predictor = Predictor(bundle, live)
-            self.predictor.warm_up()
-            self.gatherer = Gatherer(
-                self.predictor.answer,
-                self.predictor.step_down,
-                lambda: self.predictor.doing,
-                deadline_s=settings.deadline_ms / 1000,
-                most=MOST_ROWS,
-            )
-            self.intake = Intake(bundle.features.sources, store, settings.present)
-            current.append(self)
+            self.serving = Serving(bundle, settings)
+            current.append(self.serving)
             # What is loaded stays: looked through with each collection of garbage, it would hold all requests up.
             gc.collect()
             gc.freeze()
 
-        async def predict_rows(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-            """Return the answers for rows as they came; `InputError` says which row and field does not fit."""
-            if not 1 <= len(rows) <= MOST_ROWS:
-                raise InputError(f"rows: expected 1 to {MOST_ROWS}; got {len(rows)}; send several requests")
-            return await self._answers(validated(Row, rows, "row"))
-
-        async def _answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-            answers = await self.gatherer.answer(rows)
-            count(answers)
-            return answers
-
         @bentoml.api(route="/predict")
-        async def predict(self, rows: Rows) -> Answers:
+        async def predict(
+            self, rows: Rows, partial: Partial = False, explain: Explain = False, priority: Priority = "normal"
+        ) -> Answers:
             """Answer each row; a row that does not fit is refused with the reason."""
-            try:
-                return Answers(predictions=await self._answers(rows))
-            except InputError as error:
-                return JSONResponse({"error": str(error)}, status_code=400)
+            given = [_given(row) for row in rows]
+            told = await answered(self.serving.predict(given, partial=partial, explain=explain, priority=priority))
+            return told if isinstance(told, JSONResponse) else Answers(predictions=told)
 
         @bentoml.api(route="/features")
         async def features(self, rows: Rows) -> Vectors:
             """Return each row's feature vector as the model would get it, and how new the events behind it are."""
-            try:
-                return await self.gatherer.call(lambda of: answer(lambda: Vectors(**self.predictor.describe(of))), rows)
-            except TimeoutError:
-                error = {"error": "store: no answer in time; try again"}
-                return JSONResponse(error, status_code=503)  # type: ignore[return-value]
+            told = await answered(self.serving.features([_given(row) for row in rows]))
+            return told if isinstance(told, JSONResponse) else Vectors(**told)  # type: ignore[return-value]
 
         @bentoml.api(route="/events")
-        def events(self, source: Source, events: Events) -> Taken:
+        async def events(self, source: Source, events: Events) -> Taken:
             """Log a batch of events, whole and for good once it is answered; sending it again changes nothing."""
-            return answer(lambda: Taken(**self.intake.take(source, events)))
+            told = await answered(self.serving.off_loop(lambda: self.serving.intake.take(source, events)))
+            return told if isinstance(told, JSONResponse) else Taken(**told)  # type: ignore[return-value]
+
+        @bentoml.api(route="/outcomes")
+        async def outcomes(self, outcomes: Outcomes) -> Heard:
+            """Keep what really came of predictions, whole and for good once it is answered.
+
+            Sending it again changes nothing. An outcome with another time or value is a correction: both are kept, and what
+            was determined last counts.
+            """
+            given = [_given(outcome) for outcome in outcomes]
+            told = await answered(self.serving.off_loop(lambda: self.serving.heard.take(given)))
+            return told if isinstance(told, JSONResponse) else Heard(**told)  # type: ignore[return-value]
 
     image = Image(base_image="python:3.11-slim", distro="", python_version="3.11", lock_python_packages=False)
     configured: Any = bentoml.service(
@@ -176,3 +190,23 @@ def build_service(settings: ServiceSettings) -> Any:
     service = configured(Service)
     service.add_asgi_middleware(HotPath, service=lambda: current[-1] if current else None)
     return service
+
+
+def _given(row: pydantic.BaseModel) -> dict[str, Any]:
+    """Return a validated row as it was sent."""
+    return {name: value for name, value in vars(row).items() if name in row.model_fields_set}
+
+
+def _example(model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    """Return an example of a model, made of those of its fields."""
+    return {name: field.examples[0] for name, field in model.model_fields.items() if field.examples}
+
+
+def _described(sources: Mapping[str, type[pydantic.BaseModel]]) -> str:
+    """Return each source's fields in words."""
+    says = []
+    for name, model in sources.items():
+        fields = model.model_fields.items()
+        told = [f"{field} ({of.description}{'' if of.is_required() else ', optional'})" for field, of in fields]
+        says.append(f"{name}: {'; '.join(told)}.")
+    return " ".join(says)

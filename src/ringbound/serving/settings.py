@@ -1,6 +1,7 @@
 """What a service is told about where it runs: written by who starts it, read once by the service."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ class ServiceSettings:
 
     `snapshot` is a file that makes starting again quick; without one, every start reads the log. On the event clock, one
     event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the ladder's lower
-    rungs.
+    rungs. `code` is the version of the Bento that serves; it stands in the record of every answer.
     """
 
     bundle: Path
@@ -27,6 +28,7 @@ class ServiceSettings:
     snapshot: Path | None = None
     step_h: float = 24.0
     deadline_ms: float = 250.0
+    code: str = ""
 
     def __post_init__(self):
         if self.clock not in CLOCKS:
@@ -64,6 +66,7 @@ class ServiceSettings:
             clock=read("CLOCK", "wall"),
             workers=int(workers),
             snapshot=Path(snapshot) if snapshot else None,
+            code=_version(home),
             **numbers,
         )
 
@@ -77,3 +80,13 @@ class ServiceSettings:
         variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}
         variables |= {"SNAPSHOT": str(self.snapshot)} if self.snapshot else {}
         return {PREFIX + name: value for name, value in variables.items()}
+
+
+def _version(home: Path) -> str:
+    """Return the version of the Bento that `home` is the code of; nothing where it is of none."""
+    try:
+        about = (home.parent / "bento.yaml").read_text("utf-8")
+    except OSError:
+        return ""
+    found = re.search(r"^version: (\S+)$", about, re.M)
+    return found[1] if found else ""

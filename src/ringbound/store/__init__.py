@@ -1,8 +1,18 @@
-"""The operational store: the log of events and the predictions made, in SQLite (one host) or PostgreSQL (several)."""
+"""The operational store: the log of events, the predictions made and their outcomes, in SQLite or PostgreSQL."""
 
 from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock, instant
-from ringbound.store.log import Store
-from ringbound.store.records import Appended, Event, LogEnd, LoggedEvent, Prediction
+from ringbound.store.records import (
+    Appended,
+    Event,
+    Judged,
+    LogEnd,
+    LoggedEvent,
+    LoggedOutcome,
+    Outcome,
+    Prediction,
+    Told,
+)
+from ringbound.store.store import Store
 
 __all__ = [
     "CLOCKS",
@@ -12,11 +22,15 @@ __all__ = [
     "Clock",
     "Event",
     "EventClock",
+    "Judged",
     "LogEnd",
     "LoggedEvent",
+    "LoggedOutcome",
+    "Outcome",
     "Prediction",
     "SetClock",
     "Store",
+    "Told",
     "WallClock",
     "instant",
 ]

@@ -1,26 +1,22 @@
-"""The operational store: the log of events and the predictions made, in SQLite (one host) or PostgreSQL (several).
+"""The log of events: the truth, which only grows.
 
-The log is the truth and only grows. Writers take turns, so events become visible in order of `seq`, and who has read up to
-a `seq` has missed nothing before it. An event is identified by its source and id: sent again, it is not counted again.
+Writers take turns, so events become visible in order of `seq`, and who has read up to a `seq` has missed nothing before
+it. An event is identified by its source and id: sent again, it is not counted again.
 """
 
 import json
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ringbound.errors import InputError, StoreError, one_line
+from ringbound.errors import InputError, StoreError
 from ringbound.store.clock import HOUR, WALL, Clock, instant
-from ringbound.store.records import VOID, Appended, Event, LogEnd, LoggedEvent, Prediction
-from ringbound.store.schema import ABOUT, EVENTS, PREDICTIONS, bring_up_to_date
-
-LOCK = 7_260_127_311
-"""The advisory lock under which writers take turns in PostgreSQL."""
+from ringbound.store.reach import Reached
+from ringbound.store.records import VOID, Appended, Event, LogEnd, LoggedEvent
+from ringbound.store.schema import EVENTS
 
 PAYLOAD = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 STAMPED = [column for column in EVENTS.c if column is not EVENTS.c.seq]
@@ -61,28 +57,8 @@ NEWEST = (
 """The index gives the first that stands at once: those that were voided are few."""
 
 
-class Store:
-    """A store at a SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`; made ready on first use."""
-
-    def __init__(self, url: str):
-        try:
-            self.engine = sa.create_engine(url, pool_pre_ping=True)
-        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
-            raise StoreError(
-                f"store: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; {one_line(error, 200)}"
-            ) from error
-        self.lite = self.engine.dialect.name == "sqlite"
-        if self.lite:
-            sa.event.listen(self.engine, "connect", _open_sqlite)
-        self._insert = _insert_rows if self.lite else _insert_json
-        dialect = sqlite if self.lite else postgresql
-        self._insert_predictions = dialect.insert(PREDICTIONS).on_conflict_do_nothing()
-        self._reading: sa.Connection | None = None
-        with self._writing() as connection:
-            bring_up_to_date(connection)
-            if connection.scalar(sa.select(ABOUT.c.log)) is None:
-                connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
-            self.log: str = connection.scalar(sa.select(ABOUT.c.log)) or ""
+class EventLog(Reached):
+    """The log of events, of a store that is reached."""
 
     def append(
         self, source: str, events: Sequence[Event], clock: Clock = WALL, *, lateness: int | None = None
@@ -108,7 +84,7 @@ class Store:
                 for event in events
             ]
             rows.sort(key=lambda row: (row["available_at"], row["id"]))
-            accepted = self._insert(connection, rows) if rows else 0
+            accepted = _insert(connection, rows, lite=self.lite) if rows else 0
             conflicting = _conflicting(connection, rows) if accepted < len(rows) else []
             late = 0 if lateness is None else _late(connection, rows, lateness)
         return Appended(accepted, len(rows) - accepted, conflicting, late)
@@ -131,14 +107,14 @@ class Store:
             payload = PAYLOAD.encode({"reason": reason, "fields": json.loads(logged.payload)})
             row = logged._asdict() | {"source": source + VOID, "payload": payload}
             del row["seq"]
-            if not self._insert(connection, [row]):
+            if not _insert(connection, [row], lite=self.lite):
                 raise StoreError(f"store: event {name!r} of {source} is void already")
             return logged
 
     def tail(self, after: int, most: int = 10_000) -> list[LoggedEvent]:
         """Return up to `most` events after position `after`, in order of `seq`."""
-        if self._reading is not None and not self._grown(after):
-            return []
+        if not self._finds(f"SELECT 1 FROM events WHERE seq > {after:d} LIMIT 1"):
+            return []  # every answer begins with this, and nearly always nothing has come
         return [LoggedEvent(*row) for row in self._read(TAIL, {"after": after, "most": most})]
 
     def since(
@@ -179,77 +155,12 @@ class Store:
         ((last, time),) = self._read(sa.select(position, newest), {})
         return LogEnd(last or 0, time)
 
-    def record(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions with the vectors they were made from; one that is kept already is left as it is."""
-        with self._writing(durable=False) as connection:
-            connection.execute(self._insert_predictions, [vars(prediction) for prediction in predictions])
 
-    def predictions(self, newest: int) -> list[Prediction]:
-        """Return the `newest` predictions, the latest first."""
-        order = (PREDICTIONS.c.made_at.desc(), PREDICTIONS.c.prediction_id)
-        return [Prediction(*row) for row in self._read(sa.select(PREDICTIONS).order_by(*order).limit(newest), {})]
-
-    def _grown(self, after: int) -> bool:
-        """Ask the driver itself whether the log goes on: every answer begins with this, and nearly always it does not."""
-        assert self._reading is not None
-        try:
-            cursor = self._reading.connection.driver_connection.cursor()  # type: ignore[union-attr]
-            try:
-                return cursor.execute(f"SELECT 1 FROM events WHERE seq > {after:d} LIMIT 1").fetchone() is not None
-            finally:
-                cursor.close()
-        except self.engine.dialect.loaded_dbapi.Error:
-            return True  # reading on will open the connection anew, or say what is wrong
-
-    def _read(self, statement: sa.Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-        """Read on one connection that is kept, and opened anew once if it was lost."""
-        for last in (False, True):
-            try:
-                if self._reading is None:
-                    self._reading = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                return self._reading.execute(statement, values).fetchall()
-            except sa.exc.DBAPIError as error:
-                lost, self._reading = self._reading, None
-                if lost is not None:
-                    lost.invalidate()
-                    lost.close()
-                if last:
-                    raise StoreError(
-                        f"store: cannot be read: {one_line(error.orig or error, 200)}; try again"
-                    ) from error
-        raise AssertionError
-
-    @contextmanager
-    def _writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
-        """A transaction in which no other writer is; `durable` survives a loss of power, not only of the process."""
-        try:
-            with self.engine.connect() as connection:
-                if self.lite:
-                    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                elif durable:
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-                else:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-                yield connection
-                connection.commit()
-        except sa.exc.DBAPIError as error:
-            raise StoreError(f"store: cannot be written: {one_line(error.orig or error, 200)}; try again") from error
-
-
-def _open_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # transactions begin where this module says so
-    for setting in ("busy_timeout=10000", "journal_mode=WAL"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _insert_rows(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows that SQLite does not have, in order, and return how many these are."""
-    return connection.execute(INSERT, rows).rowcount
-
-
-def _insert_json(connection: sa.Connection, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows that PostgreSQL does not have, in order: one text takes the way there and back once."""
+def _insert(connection: sa.Connection, rows: list[dict[str, Any]], *, lite: bool) -> int:
+    """Insert the rows that the log does not have, in order, and return how many these are."""
+    if lite:
+        return connection.execute(INSERT, rows).rowcount
+    # One text takes the way there and back once.
     return connection.execute(INSERT_JSON, {"rows": json.dumps(rows)}).rowcount
 
 

@@ -67,7 +67,8 @@ class Prediction:
     """A prediction as it is kept: when it was made, as of when, from which position of the log, by what, from what.
 
     `row` is the request as JSON, `vector` the model's input as float64 bytes; times are microseconds since 1970. `rung` of
-    the ladder answered, for the `reason` why no better one did.
+    the ladder answered, for the `reason` why no better one did; `decision` is what the answer means where something is
+    decided. `code` is the version of what served, `took_us` the microseconds from coming in to being recorded.
     """
 
     prediction_id: str
@@ -81,3 +82,50 @@ class Prediction:
     vector: bytes
     rung: str = "full"
     reason: str | None = None
+    decision: bool | None = None
+    code: str = ""
+    took_us: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of what a prediction was about: `value` is 1 or 0, or a number, as it was determined at `time`."""
+
+    prediction_id: str
+    time: int
+    value: float
+
+
+class LoggedOutcome(NamedTuple):
+    """An outcome as the store has it: `seq` is its position, `available_at` when it was known here."""
+
+    seq: int
+    prediction_id: str
+    time: int
+    value: float
+    available_at: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a batch of outcomes: new ones, those that were there, and what is notable about them.
+
+    `corrections` of the new ones are about predictions that had an outcome; `unknown` predictions are not there (yet).
+    """
+
+    accepted: int
+    duplicates: int
+    corrections: int
+    unknown: int
+
+
+class Judged(NamedTuple):
+    """A prediction with its outcome as it stands; `outcome` and `known` (when it was determined) are None without one."""
+
+    prediction_id: str
+    at: int
+    model_version: str
+    rung: str
+    answer: float
+    outcome: float | None
+    known: int | None

@@ -37,14 +37,28 @@ PREDICTIONS = sa.Table(
     sa.Column("vector", sa.LargeBinary, nullable=False),
     sa.Column("rung", sa.Text, nullable=False, server_default="full"),
     sa.Column("reason", sa.Text),
+    sa.Column("decision", sa.Boolean),
+    sa.Column("code", sa.Text, nullable=False, server_default=""),
+    sa.Column("took_us", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("predictions_made", "made_at", "prediction_id"),
+)
+OUTCOMES = sa.Table(
+    "outcomes",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("prediction_id", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.Float(53), nullable=False),
+    sa.Column("available_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("prediction_id", "time", "value"),
+    sqlite_autoincrement=True,
 )
 ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
 VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 FIRST = "0001"
 """The schema of stores that were made before stores had a version."""
-HEAD = "0003"
+HEAD = "0004"
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:

@@ -4,12 +4,12 @@ import json
 
 from ringbound.errors import StoreError
 from ringbound.store.clock import CLOCKS, SetClock
-from ringbound.store.log import Store
-from ringbound.store.records import Event, Prediction
+from ringbound.store.records import Event, Outcome, Prediction, Told
+from ringbound.store.store import Store
 
 
 def check_store(store: Store) -> None:
-    """Hold an empty store to the contract of the log and of predictions.
+    """Hold an empty store to the contract of the log, of predictions and of outcomes.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -22,6 +22,7 @@ def check_store(store: Store) -> None:
     _check_clock(store)
     _check_voids(store)
     _check_predictions(store)
+    _check_outcomes(store)
 
 
 def events(start: int, size: int, paid: float = 1.0) -> list[Event]:
@@ -108,5 +109,34 @@ def _check_predictions(store: Store) -> None:
     store.record([one, two])
     assert store.predictions(10) == [two, one], "predictions come back the latest first, every bit of them"
     assert store.predictions(1) == [two]
-    store.record([two, Prediction("c", 3, 1, 3, "m", "f", 0.5, "{}", b"", "default", "store")])
+    three = Prediction("c", 3, 1, 3, "m", "f", 0.5, "{}", b"", "default", "store", decision=True, code="v1", took_us=7)
+    store.record([two, three])
+    assert store.predictions(1) == [three]
     assert [kept.prediction_id for kept in store.predictions(10)] == ["c", "b", "a"], "recording again changes nothing"
+
+
+def _check_outcomes(store: Store) -> None:
+    clock = SetClock(100)
+    first = store.tell([Outcome("a", 5, 1.0), Outcome("early", 6, 0.0)], clock)
+    assert first == Told(accepted=2, duplicates=0, corrections=0, unknown=1), "one may come before its prediction"
+    again = store.tell([Outcome("a", 5, 1.0), Outcome("b", 7, 0.1 + 0.2), Outcome("b", 7, 0.1 + 0.2)], clock)
+    assert again == Told(accepted=1, duplicates=2, corrections=0, unknown=0), "sent again it is not there twice"
+    corrected = store.tell([Outcome("a", 9, 0.0), Outcome("a", 8, 1.0), Outcome("a", 9, 1.0)], SetClock(200))
+    assert corrected == Told(accepted=3, duplicates=0, corrections=3, unknown=0)
+    kept = store.outcomes()
+    assert [(one.prediction_id, one.time, one.value, one.available_at) for one in kept] == [
+        ("a", 5, 1.0, 100),
+        ("early", 6, 0.0, 100),
+        ("b", 7, 0.1 + 0.2, 100),
+        ("a", 9, 0.0, 200),
+        ("a", 8, 1.0, 200),
+        ("a", 9, 1.0, 200),
+    ], "a correction is a new fact, and the old one is kept"
+    assert store.outcomes(kept[1].seq, 2) == kept[2:4]
+    assert [(one.prediction_id, one.outcome, one.known) for one in store.judged()] == [
+        ("a", 1.0, 9),
+        ("b", 0.1 + 0.2, 7),
+        ("c", None, None),
+    ], "what was determined last stands, and of that what came last"
+    assert [one.prediction_id for one in store.judged(since=1)] == ["b", "c"]
+    assert store.tell([], clock) == Told(0, 0, 0, 0)

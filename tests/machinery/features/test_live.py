@@ -14,8 +14,8 @@ from ringbound.features.live import LiveFeatures
 from ringbound.features.logged import LoggedEvents
 from ringbound.features.lookup import values_as_of
 from ringbound.store.clock import CLOCKS, WALL
-from ringbound.store.log import Store
 from ringbound.store.records import Event
+from ringbound.store.store import Store
 from ringbound.testing.parcels import FEATURES
 
 ALL_DAYS = 60 * 24 * 60 * MINUTE

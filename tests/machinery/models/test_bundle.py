@@ -99,7 +99,7 @@ def test_serving_needs_neither_pandas_nor_scikit_learn(bundle_folder, log, quest
     code = (
         "import json, sys; from pathlib import Path\n"
         "from ringbound.models.bundle import load_bundle; from ringbound.serving.predictor import Predictor\n"
-        "from ringbound.features.live import LiveFeatures; from ringbound.store.log import Store\n"
+        "from ringbound.features.live import LiveFeatures; from ringbound.store.store import Store\n"
         "bundle = load_bundle(Path(sys.argv[1]))\n"
         "live = LiveFeatures(bundle.features, Store(sys.argv[3]), retained=2**61)\n"
         "answers = Predictor(bundle, live).predict(json.loads(sys.argv[2]))\n"

@@ -10,9 +10,9 @@ from ringbound.models.bundle import load_bundle
 from ringbound.proofs.audit import audit
 from ringbound.serving.predictor import Predictor
 from ringbound.store.clock import CLOCKS
-from ringbound.store.log import Store
 from ringbound.store.records import Event
 from ringbound.store.schema import PREDICTIONS
+from ringbound.store.store import Store
 from ringbound.testing.parcels import FEATURES
 
 ALL_DAYS = 60 * 24 * 60 * MINUTE

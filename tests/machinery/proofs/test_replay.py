@@ -17,7 +17,7 @@ from ringbound.features.offline import EventTables, asof_join
 from ringbound.proofs.history import History
 from ringbound.proofs.leakage import prove
 from ringbound.proofs.replay import replay
-from ringbound.store.log import Store
+from ringbound.store.store import Store
 from ringbound.testing.parcels import FEATURES
 
 

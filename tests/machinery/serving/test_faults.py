@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from ringbound.errors import FeatureError
 from ringbound.features.events import EventSource
@@ -18,7 +19,8 @@ from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import load_bundle
 from ringbound.proofs.audit import audit
 from ringbound.serving import predictor as predictor_module
-from ringbound.serving.predictor import Predictor
+from ringbound.serving.hot_path import HotPath
+from ringbound.serving.predictor import Asked, Predictor
 from ringbound.serving.service import build_service
 from ringbound.serving.settings import ServiceSettings
 from ringbound.store import CLOCKS, Event, SetClock, Store
@@ -55,7 +57,7 @@ def service(bundle_folder, store, monkeypatch):
 
 def ask(service, *, rows: int = 1) -> list[dict]:
     """Ask as BentoML does; the answers, which must be there soon after the deadline."""
-    asked = [service.predictor.Row.model_validate(QUESTION)] * rows
+    asked = [service.serving.predictor.Row.model_validate(QUESTION)] * rows
     started = time.monotonic()
     answered = asyncio.run(service.predict(rows=asked))
     assert time.monotonic() - started < DEADLINE_S + 0.5
@@ -75,7 +77,7 @@ def recovers(service, within_s: float = 3.0) -> None:
 
 
 def recorded(service) -> list:
-    return service.predictor.live.store.predictions(10_000)
+    return service.serving.predictor.live.store.predictions(10_000)
 
 
 def test_a_sound_service_answers_from_the_full_model_and_records_it(service):
@@ -86,8 +88,8 @@ def test_a_sound_service_answers_from_the_full_model_and_records_it(service):
 
 
 def test_a_model_that_raises_is_stepped_over(service, monkeypatch):
-    monkeypatch.setattr(type(service.predictor.bundle.full.model), "predict", _raises)
-    if isinstance(service.predictor.bundle.reduced.model, type(service.predictor.bundle.full.model)):
+    monkeypatch.setattr(type(service.serving.predictor.bundle.full.model), "predict", _raises)
+    if isinstance(service.serving.predictor.bundle.reduced.model, type(service.serving.predictor.bundle.full.model)):
         expected = ("prior", "model")  # both are linear
     else:
         expected = ("reduced", "model")
@@ -97,8 +99,8 @@ def test_a_model_that_raises_is_stepped_over(service, monkeypatch):
 
 
 def test_a_model_that_answers_no_number_is_stepped_over(service, monkeypatch):
-    real = type(service.predictor.bundle.full).answer_matrix
-    full = service.predictor.bundle.full
+    real = type(service.serving.predictor.bundle.full).answer_matrix
+    full = service.serving.predictor.bundle.full
     spoilt = lambda rung, X: np.full(len(X), np.nan) if rung is full else real(rung, X)  # noqa: E731
     monkeypatch.setattr(type(full), "answer_matrix", spoilt)
     assert rung(service) == ("reduced", "model")
@@ -108,8 +110,8 @@ def test_a_model_that_answers_no_number_is_stepped_over(service, monkeypatch):
 
 def test_a_model_that_hangs_is_not_waited_for(service, monkeypatch):
     full, real, go_on = (
-        service.predictor.bundle.full,
-        type(service.predictor.bundle.full).answer_matrix,
+        service.serving.predictor.bundle.full,
+        type(service.serving.predictor.bundle.full).answer_matrix,
         threading.Event(),
     )
 
@@ -135,7 +137,7 @@ def test_a_store_that_raises_is_left_alone_and_tried_again(service, monkeypatch)
         calls.append(1)
         raise predictor_module.StoreError("store: cannot be read: gone; try again")
 
-    monkeypatch.setattr(service.predictor.live.store, "tail", gone)
+    monkeypatch.setattr(service.serving.predictor.live.store, "tail", gone)
     answers = [ask(service)[0] for _ in range(20)]
     assert {(a["rung"], a["reason"], a["recorded"]) for a in answers} == {("reduced", "store", False)}
     assert len(calls) < 5, "it is tried on every request"
@@ -155,13 +157,146 @@ def test_a_store_that_is_locked_holds_nobody_up(service, store):
     assert {a["prediction_id"] for a in answers} <= {one.prediction_id for one in recorded(service)}
 
 
-def test_a_store_whose_folder_is_gone_is_no_error_for_who_asks(service, store):
-    folder = Path(store.engine.url.database).parent
-    service.predictor.live.store._reading = None
-    for file in folder.iterdir():
+def file_of(store: Store) -> Path:
+    return Path(store.engine.url.database)
+
+
+def moved(files: list[Path], folder: Path) -> list[Path]:
+    """Move files to a folder, which is made."""
+    folder.mkdir(exist_ok=True)
+    return [file.rename(folder / file.name) for file in files]
+
+
+def family(file: Path) -> list[Path]:
+    """Return the files of an SQLite store."""
+    return sorted(file.parent.glob(f"{file.name}*"))
+
+
+def send(service, name: str) -> int:
+    """Send an event and return the status."""
+    event = {"id": name, "time": QUESTION["at"], "depot": "north", "courier": "c07", "route": 1, "late_min": 30}
+    body = json.dumps({"source": "arrivals", "events": [event]}).encode()
+    status, _ = asyncio.run(post(service, "/events", body))
+    return status
+
+
+async def post(service, path: str, body: bytes) -> tuple[int, dict]:
+    """Send a request as a server does."""
+    messages: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict) -> None:
+        messages.append(message)
+
+    await HotPath(None, service=lambda: service.serving)(
+        {"type": "http", "method": "POST", "path": path, "headers": []}, receive, send
+    )
+    return messages[0]["status"], json.loads(messages[1]["body"])
+
+
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(service, store, tmp_path):
+    """What is written to a deleted file is read by the same connection for hours, and by nobody after it."""
+    assert send(service, "before") == 200
+    away = moved(family(file_of(store)), tmp_path / "away")
+    assert rung(service) == ("reduced", "store")
+    assert send(service, "while") == 503
+    assert not file_of(store).exists(), "no new store is made in its place"
+    moved(away, file_of(store).parent)
+    recovers(service)
+    assert send(service, "while") == 200
+    kept = [event.id for event in Store(str(store.engine.url)).tail(0, 100_000)]
+    assert kept[-2:] == ["before", "while"]
+    assert ask(service)[0]["recorded"]
+    assert {one.rung for one in recorded(service)} == {"full", "reduced"}, "those of the time without are there too"
+
+
+def test_a_folder_that_is_gone_is_no_error_for_who_asks(service, store):
+    for file in family(file_of(store)):
         file.unlink()
-    folder.rmdir()
-    assert rung(service)[1] == "store"
+    file_of(store).parent.rmdir()
+    assert rung(service) == ("reduced", "store")
+
+
+def test_a_backup_in_the_place_of_the_store_is_used_from_then_on(service, store, tmp_path):
+    backup = tmp_path / "backup.db"
+    with sqlite3.connect(file_of(store)) as now, sqlite3.connect(backup) as then:
+        now.backup(then)
+    now = lambda: asyncio.run(service.serving.features([QUESTION | {"at": None}]))["vectors"]  # noqa: E731
+    before = now()
+    send(service, "lost")
+    assert now() != before
+    moved(family(file_of(store)), tmp_path / "away")
+    backup.rename(file_of(store))
+    recovers(service)
+    assert now() == before
+    assert send(service, "lost") == 200
+
+
+def test_another_store_in_its_place_is_not_used(service, store, tmp_path):
+    Store(f"sqlite:///{tmp_path}/other.db").append("arrivals", [Event("x", 1, {})], CLOCKS["event"])
+    moved(family(file_of(store)), tmp_path / "away")
+    moved([tmp_path / "other.db"], tmp_path / "renamed")[0].rename(file_of(store))
+    assert rung(service) == ("reduced", "store")
+    assert send(service, "a") == 503
+    (tmp_path / "text").write_text("no store")
+    (tmp_path / "text").replace(file_of(store))
+    assert rung(service) == ("reduced", "store")
+
+
+def test_a_store_that_is_overwritten_is_one_line_and_the_ladder(service, store, caplog):
+    for file in family(file_of(store)):
+        with file.open("r+b") as opened:
+            opened.write(b"\xa5" * file.stat().st_size)
+    for _ in range(3):
+        assert rung(service)[0] in ("full", "reduced")
+        time.sleep(0.35)
+    assert send(service, "a") == 503
+    assert rung(service) == ("reduced", "store")
+    assert "Traceback" not in caplog.text
+
+
+def test_a_full_disk_costs_no_answer(service, store):
+    engine = service.serving.store.engine
+    pages = sqlite3.connect(file_of(store)).execute("PRAGMA page_count").fetchone()[0]
+    full = lambda connection, _: connection.execute(f"PRAGMA max_page_count={pages}")  # noqa: E731
+    sa.event.listen(engine, "connect", full)
+    engine.dispose()
+    statuses = [send(service, f"{n:099}") for n in range(400)]
+    assert statuses[-1] == 503
+    assert statuses.count(200) == len([e for e in store.tail(0, 100_000) if len(e.id) == 99])
+    answers = ask(service, rows=1000)
+    assert {(one["rung"], one["recorded"]) for one in answers} == {("full", False)}
+    sa.event.remove(engine, "connect", full)
+    engine.dispose()
+    recovers(service)
+    assert send(service, "a") == 200
+    assert len(recorded(service)) > 1000
+
+
+@pytest.mark.parametrize("content", [None, b"no store" * 1000])
+def test_a_service_that_starts_without_its_store_answers_and_finds_it_later(
+    bundle_folder, store, tmp_path, monkeypatch, content
+):
+    monkeypatch.setattr(predictor_module, "RETRY_S", 0.3)
+    place = tmp_path / "later" / "store.db"
+    if content:
+        place.parent.mkdir()
+        place.write_bytes(content)
+    settings = ServiceSettings(bundle_folder, f"sqlite:///{place}", clock="event", deadline_ms=DEADLINE_S * 1000)
+    service = build_service(settings).inner()
+    assert rung(service) == ("reduced", "store")
+    assert send(service, "a") == 503
+    place.unlink(missing_ok=True)
+    moved(family(file_of(store)), place.parent)
+    recovers(service)
+    assert send(service, "a") == 200
+    assert [one.rung for one in recorded(service)].count("reduced") >= 1
+
+
+def test_a_store_is_for_its_owner_alone(store):
+    assert {file.stat().st_mode & 0o077 for file in family(file_of(store))} == {0}
 
 
 def silent_after(hours: str, store: Store, folder: Path) -> Predictor:
@@ -215,18 +350,18 @@ def test_every_rung_passes_the_audit(predictor, questions):
 def test_the_reduced_rung_answers_as_it_was_measured(predictor, questions):
     """The contract of the ladder: a stepped-down answer is that rung's, to the bit."""
     rows = rows_of(predictor, questions[:500])
-    columns = predictor_module.columns_from_rows(rows, predictor.fields)
+    columns = predictor_module.columns_from_rows([one.row for one in rows], predictor.fields)
     values = FEATURES.compute(columns, predictor.bundle.references, names=FEATURES.plain)
     answers = predictor.step_down(rows, "overload")
     assert [a["probability"] for a in answers] == predictor.bundle.reduced.answer(values).tolist()
 
 
 def test_requests_that_wait_together_are_answered_together(service, monkeypatch):
-    sizes, real = [], service.predictor.answer
-    monkeypatch.setattr(service.gatherer, "_answer", lambda rows: sizes.append(len(rows)) or real(rows))
+    sizes, real = [], service.serving.predictor.answer
+    monkeypatch.setattr(service.serving.gatherer, "_answer", lambda rows: sizes.append(len(rows)) or real(rows))
 
     async def many() -> list:
-        rows = [service.predictor.Row.model_validate(QUESTION)]
+        rows = [service.serving.predictor.Row.model_validate(QUESTION)]
         return await asyncio.gather(*(service.predict(rows=rows) for _ in range(64)))
 
     answered = asyncio.run(many())
@@ -235,20 +370,21 @@ def test_requests_that_wait_together_are_answered_together(service, monkeypatch)
     assert sum(sizes) == 64
 
 
-def test_one_wrong_request_spoils_no_other(service):
-    good = [service.predictor.Row.model_validate(QUESTION)]
-    bad = [service.predictor.Row.model_validate(QUESTION | {"at": "2019-01-01T00:00:00Z"})]
+def test_one_wrong_request_spoils_no_other(service, monkeypatch):
+    monkeypatch.setattr(service.serving.predictor, "refusal", lambda row: None)  # what it remembers changes meanwhile
+    good = [service.serving.predictor.Row.model_validate(QUESTION)]
+    bad = [service.serving.predictor.Row.model_validate(QUESTION | {"at": "2019-01-01T00:00:00Z"})]
 
     async def together() -> list:
         return await asyncio.gather(*(service.predict(rows=rows) for rows in (good, bad, good, bad, good)))
 
     answers = asyncio.run(together())
     assert [getattr(a, "status_code", 200) for a in answers] == [200, 400, 200, 400, 200]
-    assert json.loads(answers[1].body)["error"].startswith("at: expected 2020-")
+    assert json.loads(answers[1].body)["error"].startswith("row 0: at: expected 2020-")
 
 
 def rows_of(predictor: Predictor, questions: list[dict]) -> list:
-    return [predictor.Row.model_validate(question) for question in questions]
+    return [Asked(predictor.Row.model_validate(question)) for question in questions]
 
 
 def _raises(*_):
@@ -261,7 +397,7 @@ def _text(time_us: int) -> str:
 
 def test_a_record_that_was_written_though_nobody_heard_of_it_holds_nothing_up(service, monkeypatch):
     """The connection goes after the commit: the same records come again, and all others with them."""
-    store, real = service.predictor.live.store, Store.record
+    store, real = service.serving.predictor.live.store, Store.record
 
     def lost(predictions):
         real(store, predictions)
@@ -275,9 +411,9 @@ def test_a_record_that_was_written_though_nobody_heard_of_it_holds_nothing_up(se
 
 
 def test_many_vectors_have_the_time_that_many_rows_take(service, monkeypatch):
-    real = service.predictor.describe
-    monkeypatch.setattr(service.predictor, "describe", lambda rows: time.sleep(DEADLINE_S * 1.5) or real(rows))
-    row = service.predictor.Row.model_validate(QUESTION)
+    real = service.serving.predictor.describe
+    monkeypatch.setattr(service.serving.predictor, "describe", lambda rows: time.sleep(DEADLINE_S * 1.5) or real(rows))
+    row = service.serving.predictor.Row.model_validate(QUESTION)
     assert asyncio.run(service.features(rows=[row])).status_code == 503
     recovers(service)  # the thread is at the first question still
     assert len(asyncio.run(service.features(rows=[row] * 1000)).vectors) == 1000

@@ -7,7 +7,7 @@ from ringbound.errors import InputError
 from ringbound.serving.intake import Intake
 from ringbound.store import HOUR, Event, EventClock, SetClock
 from ringbound.store.clock import CLOCKS, WALL
-from ringbound.store.log import Store
+from ringbound.store.store import Store
 from ringbound.testing.parcels import FEATURES
 
 EVENT = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def call(service, name: str, **given):
 
 
 def rows_of(service, rows: list[dict]) -> list:
-    return [service.predictor.Row.model_validate(row) for row in rows]
+    return [service.serving.predictor.Row.model_validate(row) for row in rows]
 
 
 def test_the_examples_of_the_page_are_answered(settings, service):
@@ -49,7 +50,7 @@ def test_a_question_that_cannot_be_answered_is_400_in_one_line(service):
     answered = call(service, "predict", rows=[row])
     assert isinstance(answered, JSONResponse)
     assert answered.status_code == 400
-    assert json.loads(answered.body)["error"].startswith("at: expected 2020-")
+    assert json.loads(answered.body)["error"].startswith("row 0: at: expected 2020-")
 
 
 def test_events_that_come_in_are_in_the_next_answer(settings, tmp_path):
@@ -83,7 +84,7 @@ def test_settings_that_are_none_are_refused(name, value, says):
         ServiceSettings.from_environment(Path(), {f"RINGBOUND_{name}": value})
 
 
-def post(settings, body: bytes, content_type: str = "application/json") -> tuple[int, dict]:
+def post(settings, body: bytes, content_type: str = "application/json", path: str = "/predict") -> tuple[int, dict]:
     """Send a request to the hot path, as a server does; what it leaves alone is 418."""
     made = build_service(settings).inner()
     messages: list[dict] = []
@@ -95,8 +96,8 @@ def post(settings, body: bytes, content_type: str = "application/json") -> tuple
         messages.append(message)
 
     headers = [(b"content-type", content_type.encode())]
-    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
-    asyncio.run(HotPath(_no_app, service=lambda: made)(scope, receive, send))
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    asyncio.run(HotPath(_no_app, service=lambda: made.serving)(scope, receive, send))
     return messages[0]["status"], json.loads(messages[1]["body"])
 
 
@@ -124,12 +125,14 @@ ROW = json.dumps(dict(PROBLEM.examples[0]))
         (b"{", "expected JSON like"),
         (b"\xff", "expected JSON like"),
         (b"[" * 100_000, "expected JSON like"),
-        (b"[1]", "got no list of rows"),
-        (b'{"rows": 7}', "got no list of rows"),
+        (b"[1]", "got no object"),
+        (b'{"rows": 7}', "rows is not a list"),
         (b'{"rows": []}', "rows: expected 1 to 1000; got 0"),
         (f'{{"rows": [{",".join(["1"] * 1001)}]}}'.encode(), "rows: expected 1 to 1000; got 1001"),
         (b'{"rows": [7]}', "row 0"),
-        (f'{{"rows": [{ROW}], "partial": 1}}'.encode(), "expected rows alone; got ['partial'] too"),
+        (f'{{"rows": [{ROW}], "partial": 1}}'.encode(), "partial is not true or false"),
+        (f'{{"rows": [{ROW}], "part": true}}'.encode(), "got ['part'] too"),
+        (f'{{"rows": [{ROW}], "priority": "high"}}'.encode(), "priority: expected one of normal, low; got 'high'"),
         (f'{{"rows": [{ROW.replace("12", "NaN")}]}}'.encode(), "expected JSON like"),
         (f'{{"rows": [{ROW.replace("12", "9" * 5000)}]}}'.encode(), "row 0: route: expected a finite number"),
         (f'{{"rows": [{ROW.replace("north", chr(92) + "ud800")}]}}'.encode(), "row 0: depot"),
@@ -149,3 +152,63 @@ def test_what_is_no_json_is_left_to_bentoml(settings):
 
 def test_a_request_of_twenty_megabytes_is_413(settings):
     assert post(settings, b" " * (21 << 20))[0] == 413
+
+
+def test_a_row_that_does_not_fit_spoils_no_other_where_that_is_asked_for(settings):
+    rows = [json.loads(ROW), json.loads(ROW) | {"depot": "North"}, 7, json.loads(ROW) | {"at": "2019-01-01T00:00:00Z"}]
+    status, answered = post(settings, json.dumps({"rows": rows, "partial": True}).encode())
+    assert status == 200
+    good, *bad = answered["predictions"]
+    assert good["rung"] == "full"
+    assert [list(row) for row in bad] == [["error"]] * 3
+    assert [row["error"][:13] for row in bad] == ["row 1: depot:", "row 2: Input ", "row 3: at: ex"]
+    status, answered = post(settings, json.dumps({"rows": rows[1:], "partial": True}).encode())
+    assert (status, [list(row) for row in answered["predictions"]]) == (200, [["error"]] * 3)
+
+
+def test_an_answer_says_what_counted_most(settings, service):
+    rows = [dict(example) for example in PROBLEM.examples]
+    status, answered = post(settings, json.dumps({"rows": rows, "explain": True}).encode())
+    assert status == 200
+    for answer in answered["predictions"]:
+        told = answer["explanation"]
+        sizes = [abs(effect["effect"]) for effect in told["effects"]]
+        assert sizes == sorted(sizes, reverse=True)
+        assert 1 <= len(sizes) <= 5
+        total = told["base"] + told["others"] + sum(effect["effect"] for effect in told["effects"])
+        assert total == pytest.approx(told["margin"], abs=1e-9)
+        assert {effect["says"] for effect in told["effects"]} == {PROBLEM.word(e["feature"]) for e in told["effects"]}
+        assert all((effect["effect"] > 0) == (effect["direction"] == "raises") for effect in told["effects"])
+    described = call(service, "predict", rows=rows_of(service, rows), explain=True).predictions
+    assert [a.explanation.model_dump() for a in described] == [a["explanation"] for a in answered["predictions"]]
+
+
+def test_outcomes_come_in_and_stand_beside_their_predictions(settings, tmp_path):
+    settings = replace(settings, store=f"sqlite:///{tmp_path}/store.db")
+    service = build_service(settings).inner()
+    rows = rows_of(service, [dict(example) for example in PROBLEM.examples])
+    ids = [answer.prediction_id for answer in call(service, "predict", rows=rows).predictions]
+    told = [{"prediction_id": name, "time": "2020-04-01T10:00:00Z", "outcome": bool(n)} for n, name in enumerate(ids)]
+    status, answered = post(settings, json.dumps({"outcomes": told}).encode(), path="/outcomes")
+    assert (status, answered) == (200, {"accepted": 2, "duplicates": 0, "corrections": 0, "unknown": 0})
+    judged = {one.prediction_id: one.outcome for one in service.serving.store.judged()}
+    assert judged == dict(zip(ids, [0.0, 1.0], strict=True))
+    status, answered = post(settings, b'{"outcomes": [{}]}', path="/outcomes")
+    assert (status, answered["error"][:10]) == (400, "outcome 0:")
+
+
+def test_the_page_says_what_events_and_outcomes_have(settings):
+    described = json.dumps(build_service(settings).openapi_spec.asdict(), default=str)
+    for source in PROBLEM.features.sources.values():
+        for field in source.fields:
+            assert field.description in described
+    assert PROBLEM.task.says_outcome in described
+
+
+def test_a_failure_is_an_id_for_who_asks_and_a_trace_for_who_operates(settings, service, monkeypatch, caplog):
+    monkeypatch.setattr(type(service.serving), "predict", lambda *_, **__: 1 / 0)
+    status, answered = post(settings, f'{{"rows": [{ROW}]}}'.encode())
+    name = re.fullmatch(r"this service has failed; error (\w{12}) says why to who operates it", answered["error"])[1]
+    assert status == 500
+    assert name in caplog.text
+    assert "ZeroDivisionError" in caplog.text

@@ -1,7 +1,7 @@
 from ringbound.features.live import LiveFeatures
 from ringbound.store.clock import CLOCKS, SetClock
-from ringbound.store.log import Store
 from ringbound.store.records import Event
+from ringbound.store.store import Store
 from ringbound.testing.parcels import FEATURES
 
 HOUR = 3_600_000_000

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from postgresql import PostgreSQL
 from ringbound.errors import StoreError
-from ringbound.store.log import Store
 from ringbound.store.records import Event
+from ringbound.store.store import Store
 from ringbound.testing.stores import check_store, events
 
 
@@ -60,7 +60,7 @@ def test_who_tails_misses_nothing_of_several_writers(url):
 
 SENDER = """
 import sys
-from ringbound.store.log import Store
+from ringbound.store.store import Store
 from ringbound.store.records import Event
 store = Store(sys.argv[1])
 for start in range(int(sys.argv[2]), 10_000, 50):

@@ -1,0 +1,195 @@
+"""Why a model answers as it does: what each column adds to its margin, compared with not knowing that column.
+
+Exact Shapley values, path-dependent: an unknown column's rows are shared out as those were that the model learnt from
+(Lundberg et al., Nature Machine Intelligence 2020). For one leaf of value v, whose path asks d columns, column j adds
+
+    v (o_j - z_j) ∫ Π over i≠j of (o_i t + z_i (1 - t)) dt, over t from 0 to 1,
+
+where o_i says whether the row follows the path in column i, and z_i is the share of learnt rows that did: the weights of
+the Shapley value are such integrals of t^k (1 - t)^(d-1-k). The integrand is a polynomial of degree d - 1, which
+Gauss-Legendre quadrature integrates exactly with d / 2 points.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from ringbound.errors import ModelError
+from ringbound.models.linear import LinearModel
+from ringbound.models.trees import TreeModel
+
+BLOCK = 4_000_000
+"""Numbers held at once."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What each column adds to the margin of n rows, (n, columns): with `base`, these add up to `margin`, (n,).
+
+    The margin is the log-odds of a probability before calibration, or a regression's value.
+    """
+
+    base: float
+    values: np.ndarray
+
+    @property
+    def margin(self) -> np.ndarray:
+        """What the effects add up to, (n,)."""
+        return self.base + self.values.sum(axis=1)
+
+
+def explainer_of(model: TreeModel | LinearModel) -> Callable[[np.ndarray], Effects]:
+    """Return what says, for X (n, columns), what each column adds to the model's margin.
+
+    >>> from ringbound.models.linear import LinearModel, Scale
+    >>> explain = explainer_of(LinearModel([Scale(0, 1.0, 2.0)], [3.0, 0.0], 0.5, logistic=False))
+    >>> explain(np.array([[5.0]])).values
+    array([[6.]])
+    """
+    if isinstance(model, TreeModel):
+        return TreeExplainer(_paths(json.loads(model.model.dump_as_json())), model.columns).effects
+    return lambda X: Effects(model.intercept, np.column_stack([np.empty((len(X), 0)), *model.terms(X)]))
+
+
+@dataclass
+class Paths:
+    """All trees' nodes and leaves as columns, and the way to each leaf.
+
+    A node asks column `asks`: whether a number is at most (`strict`: below) `threshold`, or, where `categories` has a row
+    for it, whether a category is listed there. Missing goes left where `missing_left`. A leaf of `values` has one slot for
+    each column on its way: `slots` are (leaf, place, column, z); `steps` are (slot, node, left), in order of slots.
+    """
+
+    base: float
+    asks: list[int] = field(default_factory=list)
+    threshold: list[float] = field(default_factory=list)
+    strict: list[bool] = field(default_factory=list)
+    missing_left: list[bool] = field(default_factory=list)
+    listed: list[tuple[frozenset[int], bool] | None] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    slots: list[tuple[int, int, int, float]] = field(default_factory=list)
+    steps: list[tuple[int, int, bool]] = field(default_factory=list)
+
+
+def _paths(model: dict[str, Any]) -> Paths:
+    """Read a model as Treelite writes it."""
+    trees = model["trees"]
+    share = 1 / len(trees) if model["average_tree_output"] else 1.0
+    paths = Paths(float(model["base_scores"][-1]))
+    for tree in trees:
+        nodes = {node["node_id"]: node for node in tree["nodes"]}
+        _walk(nodes, 0, [], share, paths)
+    return paths
+
+
+def _walk(
+    nodes: dict[int, dict[str, Any]], at: int, way: list[tuple[int, int, bool, float]], share: float, paths: Paths
+) -> None:
+    node = nodes[at]
+    if "leaf_value" in node:
+        leaf, value = len(paths.values), node["leaf_value"]
+        paths.values.append(share * float(value[-1] if isinstance(value, list) else value))
+        for place, column in enumerate(sorted({step[1] for step in way})):
+            steps = [step for step in way if step[1] == column]
+            paths.steps += [(len(paths.slots), number, left) for number, _, left, _ in steps]
+            paths.slots.append((leaf, place, column, float(np.prod([z for *_, z in steps]))))
+        return
+    number = len(paths.asks)
+    paths.asks.append(node["split_feature_id"])
+    paths.missing_left.append(node["default_left"])
+    if node["node_type"] == "categorical_test_node":
+        paths.listed.append((frozenset(node["category_list"]), not node["category_list_right_child"]))
+        paths.threshold.append(np.nan)
+        paths.strict.append(False)
+    elif node["comparison_op"] in ("<", "<="):
+        paths.listed.append(None)
+        paths.threshold.append(node["threshold"])
+        paths.strict.append(node["comparison_op"] == "<")
+    else:
+        raise ModelError(f"explain: expected trees that compare by < or <=; got {node['comparison_op']}")
+    for child, left in ((node["left_child"], True), (node["right_child"], False)):
+        z = nodes[child]["data_count"] / node["data_count"] if node.get("data_count") else 0.5
+        _walk(nodes, child, [*way, (number, node["split_feature_id"], left, z)], share, paths)
+
+
+class TreeExplainer:
+    """What each of `columns` adds to the margin of a tree ensemble."""
+
+    def __init__(self, paths: Paths, columns: int):
+        self.columns = columns
+        self._asks = np.array(paths.asks, np.intp)
+        self._threshold = np.array(paths.threshold)
+        self._strict = np.array(paths.strict, bool)
+        self._missing_left = np.array(paths.missing_left, bool)
+        self._categorical = np.flatnonzero([listed is not None for listed in paths.listed])
+        lists = [listed for listed in paths.listed if listed is not None]
+        width = 1 + max((max(codes, default=0) for codes, _ in lists), default=0)
+        self._left_of = np.array([[(code in codes) == left for code in range(width)] for codes, left in lists], bool)
+        self._left_else = np.array([not left for _, left in lists], bool)
+        steps = np.array(paths.steps, np.intp).reshape(-1, 3)
+        self._step_node, self._step_left = steps[:, 1], steps[:, 2].astype(bool)
+        self._first_step = np.flatnonzero(np.diff(steps[:, 0], prepend=-1))
+        slots = np.array(paths.slots).reshape(-1, 4)
+        self._leaf, self._place = slots[:, 0].astype(np.intp), slots[:, 1].astype(np.intp)
+        self._depth = int(self._place.max(initial=-1)) + 1
+        self._values = np.array(paths.values)
+        self._z = np.ones((self._depth, len(self._values)))
+        self._z[self._place, self._leaf] = slots[:, 3]
+        self.base = paths.base + float((self._values * self._z.prod(axis=0)).sum())
+        # Where each slot's effect goes.
+        n = len(slots)
+        where = (self._place * len(self._values) + self._leaf, slots[:, 2].astype(np.intp))
+        shape = (self._depth * len(self._values), columns)
+        self._column = scipy.sparse.csr_matrix((np.ones(n), where), shape=shape)
+
+    @cached_property
+    def _quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        points, weights = np.polynomial.legendre.leggauss(max(1, (self._depth + 1) // 2))
+        return (points + 1) / 2, weights / 2
+
+    def effects(self, X: np.ndarray) -> Effects:
+        """Return what each column adds for X (n, columns), NaN for missing."""
+        if X.shape[1] != self.columns:
+            raise ModelError(f"explain: expected {self.columns} columns; got {X.shape[1]}")
+        if not self._depth:
+            return Effects(self.base, np.zeros(X.shape))
+        block = max(1, BLOCK // (len(self._values) * (3 * self._depth + 2)))
+        parts = [self._block(X[start : start + block]) for start in range(0, len(X), block)]
+        return Effects(self.base, np.vstack(parts) if parts else np.empty(X.shape))
+
+    def _block(self, X: np.ndarray) -> np.ndarray:
+        n, leaves, depth = len(X), len(self._values), self._depth
+        follows = np.ones((n, depth, leaves), bool)
+        astray = self._left(X)[:, self._step_node] != self._step_left
+        follows[:, self._place, self._leaf] = ~np.logical_or.reduceat(astray, self._first_step, axis=1)
+        integral = np.zeros((n, depth, leaves))
+        for t, weight in zip(*self._quadrature, strict=True):
+            factors = self._z * (1 - t) + follows * t
+            others = np.full((n, leaves), weight)
+            before = np.empty_like(factors)
+            for place in range(depth):
+                before[:, place] = others
+                others = others * factors[:, place]
+            after = np.ones((n, leaves))
+            for place in reversed(range(depth)):
+                integral[:, place] += before[:, place] * after
+                after *= factors[:, place]
+        integral *= (follows - self._z) * self._values
+        return np.asarray(integral.reshape(n, -1) @ self._column)
+
+    def _left(self, X: np.ndarray) -> np.ndarray:
+        """Return whether each row goes left at each node, (n, nodes)."""
+        asked = X[:, self._asks]
+        left = np.where(self._strict, asked < self._threshold, asked <= self._threshold)
+        if len(self._categorical):
+            codes = asked[:, self._categorical]
+            known = (codes >= 0) & (codes < self._left_of.shape[1])
+            places = np.where(known, codes, 0).astype(np.intp)
+            within = self._left_of[np.arange(len(self._categorical)), places]
+            left[:, self._categorical] = np.where(known, within, self._left_else)
+        return np.where(np.isnan(asked), self._missing_left, left)

@@ -1,0 +1,65 @@
+"""What really came of what was asked about, as it comes in over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import pydantic
+
+from ringbound.data.values import EXPECTED, value_of
+from ringbound.errors import InputError, NotAValueError
+from ringbound.features.request import Field
+from ringbound.problem.task import Task
+from ringbound.serving.intake import check_times
+from ringbound.serving.request import microseconds, row_model, validated
+from ringbound.store import WALL, Clock, Outcome, Store
+
+MOST_OUTCOMES = 1000
+ID = Field("prediction_id", "category", "which prediction it is about", "0f8fad5bd9cb469fa16570867728950e")
+TIME = Field("time", "timestamp", "when it was determined, with offset", "2025-06-01T12:00:00+00:00")
+
+
+def outcome_model(task: Task) -> type[pydantic.BaseModel]:
+    """Return the pydantic model of one outcome of a task's predictions.
+
+    >>> from ringbound import Regression
+    >>> outcome_model(Regression("minutes")).model_validate(
+    ...     {"prediction_id": "a", "time": "2025-06-01T12:00:00Z", "outcome": 7.5}
+    ... ).outcome
+    7.5
+    """
+
+    def parse(value: Any) -> Any:
+        found = value_of(task.outcome, value)
+        if found is None:
+            raise NotAValueError(f"expected {EXPECTED[task.outcome]}; got nothing; send outcomes when they are known")
+        return found
+
+    kind = bool if task.outcome == "boolean" else float
+    described = pydantic.Field(description=task.says_outcome, examples=[True if kind is bool else 1.5])
+    more: Any = {"outcome": (Annotated[kind, pydantic.BeforeValidator(parse)], described)}
+    return pydantic.create_model("Outcome", __base__=row_model([ID, TIME], "Identified"), **more)
+
+
+class OutcomeIntake:
+    """Takes batches of outcomes of a task's predictions into `store`.
+
+    An outcome has `prediction_id`, `time`, when it was determined, and `outcome`. Sent again it changes nothing; sent with
+    another time or value it is a correction, and what was determined last counts. On a clock that takes history it may be
+    of any time.
+    """
+
+    def __init__(self, task: Task, store: Store, clock: Clock = WALL):
+        self.store = store
+        self.clock = clock
+        self.model = outcome_model(task)
+
+    def take(self, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Keep a batch, durably and as a whole, and say what became of it; `InputError` says what does not fit."""
+        if not 1 <= len(outcomes) <= MOST_OUTCOMES:
+            raise InputError(f"outcomes: expected 1 to {MOST_OUTCOMES}; got {len(outcomes)}; send several batches")
+        batch = []
+        for row in validated(self.model, outcomes, "outcome"):
+            given = dict(vars(row))
+            batch.append(Outcome(given["prediction_id"], microseconds(given["time"]), float(given["outcome"])))
+        check_times([outcome.time for outcome in batch], "outcome", self.clock)
+        return vars(self.store.tell(batch, self.clock))

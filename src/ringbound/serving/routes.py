@@ -1,0 +1,134 @@
+"""What a service does when it is asked, by whatever protocol: each route from a request's body to its answer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from ringbound.errors import InputError, StoreError
+from ringbound.features.live import LiveFeatures
+from ringbound.models.bundle import Bundle
+from ringbound.serving.body import Body
+from ringbound.serving.counters import count
+from ringbound.serving.gather import Gatherer
+from ringbound.serving.intake import Intake
+from ringbound.serving.outcomes import OutcomeIntake
+from ringbound.serving.predictor import MOST_ROWS, Asked, Predictor
+from ringbound.serving.request import row_model, validated
+from ringbound.serving.settings import ServiceSettings
+from ringbound.store import Store
+
+WAIT_S = 2.0
+"""How long the store is waited for, for a connection or a lock."""
+INTAKE_S = 8.0
+"""How long a batch that comes in may take."""
+PRIORITIES = ("normal", "low")
+PREDICT = Body('{"rows": [{…}]}', {"rows": list}, {"partial": bool, "explain": bool, "priority": str})
+FEATURES = Body('{"rows": [{…}]}', {"rows": list})
+EVENTS = Body('{"source": "…", "events": [{…}]}', {"source": str, "events": list})
+OUTCOMES = Body('{"outcomes": [{…}]}', {"outcomes": list})
+LOG = logging.getLogger(__name__)
+
+
+class Serving:
+    """What a service does, for a bundle, whoever asks and by whatever protocol; see `routes`."""
+
+    def __init__(self, bundle: Bundle, settings: ServiceSettings):
+        self.bundle = bundle
+        self.settings = settings
+        self.Row = row_model(bundle.features.asked)
+        self.predictor = Predictor(bundle, open_live=self._live, code=settings.code)
+        try:
+            self.predictor.open()
+        except StoreError as error:
+            LOG.error("%s; answering from the rungs below until it can be", error)
+        self.predictor.warm_up()
+        self.gatherer = Gatherer(
+            self.predictor.answer,
+            self.predictor.step_down,
+            lambda: self.predictor.doing,
+            deadline_s=settings.deadline_ms / 1000,
+            most=MOST_ROWS,
+        )
+        self._takers = ThreadPoolExecutor(4, "intake")
+        self.routes = {
+            "/predict": self._predict,
+            "/features": self._features,
+            "/events": self._events,
+            "/outcomes": self._outcomes,
+        }
+
+    @cached_property
+    def store(self) -> Store:
+        """The store; `StoreError` while it cannot be reached."""
+        return Store(self.settings.store, wait_s=WAIT_S)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """What takes events."""
+        return Intake(self.bundle.features.sources, self.store, self.settings.present)
+
+    @cached_property
+    def heard(self) -> OutcomeIntake:
+        """What takes outcomes."""
+        return OutcomeIntake(self.bundle.task, self.store, self.settings.present)
+
+    def _live(self) -> LiveFeatures:
+        return LiveFeatures(
+            self.bundle.features, self.store, clock=self.settings.present, snapshot=self.settings.snapshot
+        )
+
+    async def predict(
+        self, rows: Sequence[Any], *, partial: bool = False, explain: bool = False, priority: str = "normal"
+    ) -> list[dict[str, Any]]:
+        """Return the answers for rows as they came; `InputError` says which row and field does not fit.
+
+        Where `partial` is asked for, that is said in the place of the row, and the others are answered. Rows of low
+        `priority` are stepped down first where too much is asked.
+        """
+        if priority not in PRIORITIES:
+            raise InputError(f"priority: expected one of {', '.join(PRIORITIES)}; got {priority!r}")
+        _check_number(rows)
+        since, asked, refused = self.predictor.moment(), [], {}
+        for number, row in enumerate(rows):
+            try:
+                (found,) = validated(self.Row, [row], "row", number)
+                if why := self.predictor.refusal(found):
+                    raise InputError(f"row {number}: {why}")
+                asked.append(Asked(found, explain, since))
+            except InputError as error:
+                if not partial:
+                    raise
+                refused[number] = {"error": str(error).encode("utf-8", "backslashreplace").decode()}
+        answers = iter(await self.gatherer.answer(asked, low=priority == "low") if asked else [])
+        told = [refused.get(number) or next(answers) for number in range(len(rows))]
+        count(answer for answer in told if "error" not in answer)
+        return told
+
+    async def features(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Return the vectors of rows as they came."""
+        _check_number(rows)
+        return await self.gatherer.call(self.predictor.describe, validated(self.Row, rows, "row"))
+
+    async def off_loop(self, call: Callable[[], Any]) -> Any:
+        """Return what a call to the store does, in a thread; `TimeoutError` where that takes too long."""
+        return await asyncio.wait_for(asyncio.wrap_future(self._takers.submit(call)), INTAKE_S)
+
+    async def _predict(self, body: bytes) -> dict[str, Any]:
+        return {"predictions": await self.predict(**PREDICT.read(body))}
+
+    async def _features(self, body: bytes) -> dict[str, Any]:
+        return await self.features(**FEATURES.read(body))
+
+    async def _events(self, body: bytes) -> dict[str, Any]:
+        return await self.off_loop(lambda: self.intake.take(**EVENTS.read(body)))
+
+    async def _outcomes(self, body: bytes) -> dict[str, Any]:
+        return await self.off_loop(lambda: self.heard.take(**OUTCOMES.read(body)))
+
+
+def _check_number(rows: Sequence[Any]) -> None:
+    if not 1 <= len(rows) <= MOST_ROWS:
+        raise InputError(f"rows: expected 1 to {MOST_ROWS}; got {len(rows)}; send several requests")

@@ -1,0 +1,172 @@
+"""How a store is reached: a limit on each wait, and no writing into a file that nobody will ever open again."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from ringbound.errors import StoreError, one_line
+
+LOCK = 7_260_127_311
+"""The advisory lock under which writers take turns in PostgreSQL."""
+STATEMENT_S = 60
+"""Seconds that a statement may take in PostgreSQL: reading a long log back is one."""
+File = tuple[int, int]
+"""The device and the number of a file, which stay its own however it is called."""
+
+
+class Reached:
+    """Connections to the database at a SQLAlchemy URL, made ready on first use.
+
+    `wait_s` limits how long anything waits for a connection or a lock. The file of an SQLite store is held to be the one
+    that was opened: where it is gone, nothing is read or written; where another has taken its place that is the same
+    store, from a backup say, that one is used from then on, and `generation` counts up.
+    """
+
+    log: str
+
+    def __init__(self, url: str, *, wait_s: float = 10.0):
+        try:
+            address = sa.make_url(url)
+            self.lite = address.get_backend_name() == "sqlite"
+            more = {} if self.lite else {"connect_args": _limits(address, wait_s), "pool_timeout": wait_s}
+            self.engine = sa.create_engine(address, pool_pre_ping=True, **more)
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            raise StoreError(
+                f"store: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; {one_line(error, 200)}"
+            ) from error
+        self.generation = 0
+        self._path = address.database if self.lite and address.database != ":memory:" else None
+        self._file: File | None = None
+        self._replacing = threading.Lock()
+        self._reading: sa.Connection | None = None
+        self._reads = 0
+        if self.lite:
+            sa.event.listen(self.engine, "connect", _sqlite_opener(wait_s))
+            if self._path:
+                _make_private(self._path)
+
+    def _read(self, statement: sa.Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Read on one connection that is kept, and opened anew once if it was lost."""
+        self._check_file()
+        for last in (False, True):
+            if self._reads != self.generation:
+                self._leave()
+            try:
+                if self._reading is None:
+                    self._reads = self.generation
+                    self._reading = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                return self._reading.execute(statement, values).fetchall()
+            except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+                self._leave()
+                if last:
+                    cause = getattr(error, "orig", None) or error
+                    raise StoreError(f"store: cannot be read: {one_line(cause, 200)}; try again") from error
+        raise AssertionError
+
+    def _leave(self) -> None:
+        lost, self._reading = self._reading, None
+        if lost is not None:
+            lost.invalidate()
+            lost.close()
+
+    def _finds(self, query: str) -> bool:
+        """Ask the driver itself whether a query gives a row, in the time of one answer in a hundred of SQLAlchemy's."""
+        self._check_file()
+        if self._reading is None or self._reads != self.generation:
+            return True  # reading on will open the connection anew, or say what is wrong
+        try:
+            cursor = self._reading.connection.driver_connection.cursor()  # type: ignore[union-attr]
+            try:
+                return cursor.execute(query).fetchone() is not None
+            finally:
+                cursor.close()
+        except self.engine.dialect.loaded_dbapi.Error:
+            return True
+
+    @contextmanager
+    def _writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction in which no other writer is; `durable` survives a loss of power, not only of the process."""
+        try:
+            before = self._check_file()
+            with self.engine.connect() as connection:
+                if self.lite:
+                    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                elif durable:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+                else:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+                connection.commit()
+                if before is not None and self._on_disk() != before:
+                    raise StoreError("store: its file was taken away while it was written; put it back and try again")
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(f"store: cannot be written: {one_line(cause, 200)}; try again") from error
+
+    def _check_file(self) -> File | None:
+        """Return which file this is, where it is one; `StoreError` where that which was opened is not there any more."""
+        if self._file is None:
+            return None
+        found = self._on_disk()
+        if found is None:
+            raise StoreError("store: its file is not there any more; put it back")
+        if found != self._file:
+            self._take_over(found)
+        return found
+
+    def _on_disk(self) -> File | None:
+        assert self._path
+        try:
+            about = os.stat(self._path)  # noqa: PTH116 - asked before every answer
+        except OSError:
+            return None
+        return about.st_dev, about.st_ino
+
+    def _take_over(self, found: File) -> None:
+        """Go on with a file that has taken the place of the one that was opened, where it is the same store."""
+        with self._replacing:
+            if self._file == found:
+                return
+            self.engine.dispose()
+            try:
+                with self.engine.connect() as connection:
+                    log = connection.exec_driver_sql("SELECT log FROM about").scalar()
+            except sa.exc.DBAPIError:
+                log = None
+            if log != self.log:
+                raise StoreError("store: another file lies where its own was; put that back, or start again")
+            self._file = found
+            self.generation += 1
+
+
+def _limits(address: sa.URL, wait_s: float) -> dict[str, Any]:
+    """Return what PostgreSQL's driver is told, unless the URL says it: nothing waits for good."""
+    limits: dict[str, Any] = {
+        "connect_timeout": max(2, round(wait_s)),  # less is none to libpq
+        "tcp_user_timeout": round(wait_s * 1000),
+        "keepalives_idle": max(1, round(wait_s)),
+        "options": f"-c lock_timeout={round(wait_s * 1000)} -c statement_timeout={STATEMENT_S * 1000}",
+    }
+    return {name: value for name, value in limits.items() if name not in address.query}
+
+
+def _make_private(path: str) -> None:
+    """Make the file of a new store, for nobody's eyes but its owner's: it holds what people asked and were told."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError:
+        return  # opening it will say what is wrong
+
+
+def _sqlite_opener(wait_s: float) -> Any:
+    def open_sqlite(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions begin where this module says so
+        for setting in (f"busy_timeout={round(wait_s * 1000)}", "journal_mode=WAL"):
+            connection.execute(f"PRAGMA {setting}")
+
+    return open_sqlite

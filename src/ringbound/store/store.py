@@ -1,0 +1,25 @@
+"""The operational store: what happened, what was answered, and what came of it."""
+
+import uuid
+
+import sqlalchemy as sa
+
+from ringbound.store.answers import AnswerLog
+from ringbound.store.log import EventLog
+from ringbound.store.schema import ABOUT, bring_up_to_date
+
+
+class Store(EventLog, AnswerLog):
+    """A store at a SQLAlchemy URL: `sqlite:///path` (one host) or `postgresql+psycopg://…` (several), ready on first use.
+
+    `log` is its identity. `StoreError` where it cannot be reached within about `wait_s` seconds, or is of a newer version.
+    """
+
+    def __init__(self, url: str, *, wait_s: float = 10.0):
+        super().__init__(url, wait_s=wait_s)
+        with self._writing() as connection:
+            bring_up_to_date(connection)
+            if connection.scalar(sa.select(ABOUT.c.log)) is None:
+                connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
+            self.log = connection.scalar(sa.select(ABOUT.c.log)) or ""
+        self._file = self._on_disk() if self._path else None
