@@ -215,6 +215,23 @@ def test_predictions_pass_the_audit(clone, service, recent):
     )
 
 
+def test_answers_are_made_again_from_their_records(clone, service, recent):
+    service.post("predict", {"rows": recent[:100], "explain": True})
+    assert re.search(
+        r"^([1-9]\d\d) of \1 predictions identical",
+        clone.call("ringbound", "receipts", "verify", "--sample", "500").stdout,
+    )
+    assert re.search(r"seals: 0 wrong", clone.call("ringbound", "receipts", "check").stdout)
+    name = service.post("predict", {"rows": recent[:1]})[1]["predictions"][0]["prediction_id"]
+    with urllib.request.urlopen(f"{service.address}/receipts/{name}") as answer:
+        told = json.load(answer)
+    assert json.loads(clone.call("ringbound", "receipts", "show", name).stdout) == told
+    assert told["lineage"]["learnt"]["rows"] > 1000
+    assert told["lineage"]["code"]
+    outcome = {"prediction_id": name, "time": "2013-04-10T03:00:00Z", "outcome": True}
+    assert service.post("outcomes", {"outcomes": [outcome]})[1]["accepted"] == 1
+
+
 def test_vectors_are_the_training_tables(clone, service, recent):
     import pandas as pd
 

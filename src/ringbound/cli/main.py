@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ringbound.cli import events, features, pipeline, release, serving
+from ringbound.cli import events, features, pipeline, receipts, release, serving
 from ringbound.errors import RingboundError, one_line
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -31,6 +31,7 @@ for command in (
 app.add_typer(pipeline.notebooks, name="notebooks")
 app.add_typer(events.app, name="events")
 app.add_typer(features.app, name="features")
+app.add_typer(receipts.app, name="receipts")
 app.add_typer(release.registry, name="registry")
 
 

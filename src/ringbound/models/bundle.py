@@ -11,7 +11,8 @@ has those that beat the one below them.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,13 +29,16 @@ from ringbound.models.cascade import Cascade
 from ringbound.models.encoding import Encoder
 from ringbound.models.linear import LinearModel
 from ringbound.models.prior import PriorTable
-from ringbound.models.rung import Model, Rung
+from ringbound.models.rung import LostModel, Model, Rung
 from ringbound.models.trees import TreeModel
 from ringbound.problem.declaration import Problem, load_problem
 from ringbound.problem.task import Task, task_from_json, task_to_json
 from ringbound.workspace.records import Record
 
 FACTS = "bundle.json"
+REFERENCES = "references.json"
+PRIOR = "prior.json"
+LOG = logging.getLogger(__name__)
 Answer = Callable[[Mapping[str, Column]], np.ndarray]
 
 
@@ -143,6 +147,13 @@ class Bundle:
         answers |= {"prior": self.prior.predict} if self.prior else {}
         return answers | {"default": lambda features: np.full(len(next(iter(features.values()))), default)}
 
+    def rung(self, name: str) -> Rung:
+        """Return one of the rungs that answer from a vector: full or reduced; `BundleError` where it has none."""
+        found = {"full": self.full, "reduced": self.reduced}.get(name)
+        if found is None:
+            raise BundleError(f"bundle: expected a rung that has a model; {self.version} has none called {name}")
+        return found
+
     def predict(self, columns: Mapping[str, Column], windowed: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Return (n,) answers of the full model for request columns and windowed values of n rows."""
         return self.full.answer(self.features.compute(columns, self.references, windowed))
@@ -169,7 +180,7 @@ def write_bundle(
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, bytes] = {
-        "references.json": _json({name: references[name].to_json() for name in problem.features.references})
+        REFERENCES: _json({name: references[name].to_json() for name in problem.features.references})
     }
     fitted = {}
     for name, rung in {"full": full, "reduced": reduced}.items():
@@ -179,12 +190,12 @@ def write_bundle(
         if isinstance(rung.model, TreeModel):
             rung.model.write(folder / file)
             contents[file] = (folder / file).read_bytes()
-        else:
+        elif isinstance(rung.model, LinearModel):
             contents[file] = _json(rung.model.to_json())
         vocabularies = list(rung.encoder.vocabularies.items())
         fitted[name] = RungFacts(file, rung.encoder.numbers, vocabularies, rung.calibration)
     if prior is not None:
-        contents["prior.json"] = _json(prior.to_json())
+        contents[PRIOR] = _json(prior.to_json())
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     model = ModelFacts(
@@ -206,61 +217,80 @@ def write_bundle(
     return facts
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, *, lenient: bool = False) -> Bundle:
     """Load a bundle; `BundleError` where a file is missing or changed, or the installed features are others.
+
+    `lenient` is for who must answer all the same: a model whose file is missing or changed is there and fails when it is
+    asked, so that the next rung of the ladder answers.
 
     >>> from ringbound.testing import examples
     >>> version = examples.bundle().version  # it is written here
     >>> load_bundle(examples.folder() / "models").version == version
     True
     """
-    facts = read_facts(folder)
+    facts, damaged = _read_facts(folder)
+    if damaged and not (lenient and FACTS not in damaged):
+        raise BundleError(_says(folder, damaged))
+    for name in damaged:
+        LOG.error("%s; the rungs below answer", _says(folder, [name]))
     problem = load_problem(facts.model.entry)
     if problem.features.hash != facts.model.features:
         raise BundleError(
             f"{folder.name}: made for features {facts.model.features}; installed are {problem.features.hash}; "
             'run "dvc repro" or install the code the bundle was made with'
         )
-    references = json.loads((folder / "references.json").read_text("utf-8"))
-    prior = folder / "prior.json"
-    full = load_rung(folder, facts, "full")
+    tables = {} if REFERENCES in damaged else json.loads((folder / REFERENCES).read_text("utf-8"))
+    has_prior = PRIOR in facts.files and PRIOR not in damaged
+    full = load_rung(folder, facts, "full", damaged)
     if full is None:
         raise BundleError(f'{folder.name}: expected a full model; got rungs {facts.model.rungs}; run "dvc repro tune"')
     return Bundle(
         facts,
         problem,
-        {name: Reference.from_json(plain) for name, plain in references.items()},
+        {name: Reference.from_json(plain) for name, plain in tables.items()},
         full,
-        load_rung(folder, facts, "reduced"),
-        PriorTable.from_json(json.loads(prior.read_text("utf-8"))) if prior.name in facts.files else None,
+        load_rung(folder, facts, "reduced", damaged),
+        PriorTable.from_json(json.loads((folder / PRIOR).read_text("utf-8"))) if has_prior else None,
     )
 
 
 def read_facts(folder: Path) -> BundleFacts:
     """Return bundle.json, after checking the digests of the other files."""
-    try:
-        facts = BundleFacts.read(folder / FACTS)
-        contents = {name: (folder / name).read_bytes() for name in facts.files}
-    except (FileNotFoundError, RecordError) as error:
-        raise BundleError(f'expected a model bundle in {folder.name}/; {error}; run "dvc repro tune"') from error
-    changed = [name for name, content in contents.items() if _digest(content) != facts.files[name]]
-    changed += [rung.file for rung in facts.fitted.values() if rung.file not in facts.files]
-    changed += [FACTS] if facts.model.version != _version(facts) else []
-    if changed:
-        raise BundleError(
-            f"{folder.name}/{changed[0]}: the file is not the one bundled; fetch or build the bundle again"
-        )
+    facts, damaged = _read_facts(folder)
+    if damaged:
+        raise BundleError(_says(folder, damaged))
     return facts
 
 
-def load_rung(folder: Path, facts: BundleFacts, name: str) -> Rung | None:
+def _read_facts(folder: Path) -> tuple[BundleFacts, list[str]]:
+    """Return bundle.json, and which files are missing or not those that were bundled."""
+    try:
+        facts = BundleFacts.read(folder / FACTS)
+    except (FileNotFoundError, RecordError) as error:
+        raise BundleError(f'expected a model bundle in {folder.name}/; {error}; run "dvc repro tune"') from error
+    damaged = [FACTS] if facts.model.version != _version(facts) else []
+    damaged += [rung.file for rung in facts.fitted.values() if rung.file not in facts.files]
+    for name, expected in facts.files.items():
+        file = folder / name
+        if not file.is_file() or _digest(file.read_bytes()) != expected:
+            damaged.append(name)
+    return facts, damaged
+
+
+def _says(folder: Path, damaged: Sequence[str]) -> str:
+    return f"{folder.name}/{damaged[0]}: the file is not the one bundled; fetch or build the bundle again"
+
+
+def load_rung(folder: Path, facts: BundleFacts, name: str, damaged: Sequence[str] = ()) -> Rung | None:
     """Load one of a bundle's models, whatever features are installed; None where the bundle has none."""
     about = facts.fitted.get(name)
     if about is None:
         return None
     encoder = Encoder(about.numbers, dict(about.vocabularies))
     model: Model
-    if about.file.endswith(".treelite"):
+    if about.file in damaged:
+        model = LostModel(_says(folder, [about.file]))
+    elif about.file.endswith(".treelite"):
         model = TreeModel.read(folder / about.file, len(encoder.names))
     else:
         model = LinearModel.from_json(json.loads((folder / about.file).read_text("utf-8")))

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ringbound.errors import ModelError
 from ringbound.features.columns import Column
 from ringbound.models.calibration import Calibration
 from ringbound.models.encoding import Encoder
@@ -13,7 +14,19 @@ from ringbound.models.explain import Effects, explainer_of
 from ringbound.models.linear import LinearModel
 from ringbound.models.trees import TreeModel
 
-Model = LinearModel | TreeModel
+
+@dataclass(frozen=True)
+class LostModel:
+    """A model that cannot be read: it `says` so when it is asked."""
+
+    says: str
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Raise `ModelError`."""
+        raise ModelError(self.says)
+
+
+Model = LinearModel | TreeModel | LostModel
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,8 @@ class Rung:
     @cached_property
     def explain(self) -> Callable[[np.ndarray], Effects]:
         """What says, for encoded rows (n, columns), what each column adds to the margin of the model."""
+        if isinstance(self.model, LostModel):
+            raise ModelError(self.model.says)
         return explainer_of(self.model)
 
     def answer_matrix(self, X: np.ndarray) -> np.ndarray:

@@ -92,7 +92,9 @@ def _answer(
     features = bundle.features
     if name == "default":
         done.put(rows, name, np.full(len(rows), bundle.model.default), None)
-    elif name == "prior" and bundle.prior is not None:
+    elif name == "prior":
+        if bundle.prior is None:
+            raise ModelError("prior: it cannot be read")
         values = features.compute(some(columns), bundle.references, names=list(bundle.prior.widths))
         done.put(rows, name, bundle.prior.predict(values), None)
     else:

@@ -31,27 +31,45 @@ class AuditResult:
 def audit(bundle: Bundle, store: Store, *, newest: int) -> AuditResult:
     """Recompute the vectors of the `newest` predictions that this bundle made, offline, from the log as it was then."""
     predictions = store.predictions(newest)
-    ours = [prediction for prediction in predictions if prediction.model_version == bundle.version]
-    mine = [prediction for prediction in ours if prediction.vector]
-    Row = row_model(bundle.features.request)
-    rows = [Row.model_validate(json.loads(prediction.row)) for prediction in mine]
-    columns = columns_from_rows(rows, bundle.features.request)
+    mine = [prediction for prediction in predictions if prediction.model_version == bundle.version]
+    mismatches, compared, recomputed = [], 0, 0
+    for prediction, vector in zip(mine, vectors(bundle, store, mine), strict=True):
+        if vector is None:
+            continue
+        used = np.frombuffer(prediction.vector, np.float64)
+        recomputed += 1
+        compared += len(vector)
+        names = bundle.rung(prediction.rung).encoder.names
+        for place in np.flatnonzero(differs(used, vector)):
+            mismatches.append(
+                f"{prediction.prediction_id}, {names[place]}: used {used[place]!r}, the log says {vector[place]!r}"
+            )
+    return AuditResult(recomputed, compared, mismatches, len(predictions) - len(mine))
+
+
+def vectors(bundle: Bundle, store: Store, predictions: Sequence[Prediction]) -> list[np.ndarray | None]:
+    """Return the vectors of predictions that this bundle made, recomputed offline from the log as it was for each.
+
+    None for a rung that is made from no vector, like a constant.
+    """
+    mine = [prediction for prediction in predictions if prediction.vector]
+    columns = request_columns(bundle, mine)
     windowed = _windowed(bundle, store, mine, columns)
     features = bundle.features.compute(columns, bundle.references, windowed)
-    mismatches, compared = [], 0
+    found: dict[str, np.ndarray] = {}
     for name, rung in (("full", bundle.full), ("reduced", bundle.reduced)):
         made = [place for place, prediction in enumerate(mine) if prediction.rung == name]
-        if rung is None or not made:
-            continue
-        for row, vector in zip(made, rung.encoder.matrix(features)[made], strict=True):
-            used = np.frombuffer(mine[row].vector, np.float64)
-            compared += len(vector)
-            for place in np.flatnonzero(differs(used, vector)):
-                mismatches.append(
-                    f"{mine[row].prediction_id}, {rung.encoder.names[place]}: used {used[place]!r}, the log says "
-                    f"{vector[place]!r}"
-                )
-    return AuditResult(len(mine), compared, mismatches, len(predictions) - len(ours))
+        if rung is not None and made:
+            rows = rung.encoder.matrix(features)[made]
+            found |= {mine[place].prediction_id: row for place, row in zip(made, rows, strict=True)}
+    return [found.get(prediction.prediction_id) for prediction in predictions]
+
+
+def request_columns(bundle: Bundle, predictions: Sequence[Prediction]) -> dict[str, Column]:
+    """Return what predictions were asked, as columns."""
+    Row = row_model(bundle.features.request)
+    rows = [Row.model_validate(json.loads(prediction.row)) for prediction in predictions]
+    return columns_from_rows(rows, bundle.features.request)
 
 
 def _windowed(

@@ -21,6 +21,10 @@ class TooLargeError(InputError):
     """A request has more bytes than any that can be answered."""
 
 
+class NotThereError(InputError):
+    """What is asked about is not in the store."""
+
+
 class OverloadError(InputError):
     """More is asked than can be answered, even by the ladder's lowest rung."""
 
@@ -54,6 +58,9 @@ class Body:
         return given
 
 
+STATUS: dict[type[Exception], int] = {NotThereError: 404, TooLargeError: 413, OverloadError: 429}
+
+
 def _no_number(text: str) -> Any:
     raise ValueError(text)
 
@@ -61,8 +68,7 @@ def _no_number(text: str) -> Any:
 def refusal(error: Exception) -> tuple[int, str]:
     """Return the HTTP status and the line with which an error is answered; what a client has no part in is only logged."""
     if isinstance(error, InputError):
-        status = 413 if isinstance(error, TooLargeError) else 429 if isinstance(error, OverloadError) else 400
-        return status, str(error).encode("utf-8", "backslashreplace").decode()
+        return STATUS.get(type(error), 400), str(error).encode("utf-8", "backslashreplace").decode()
     if isinstance(error, StoreError | TimeoutError):
         LOG.error("%s", error or "no answer in time")
         return 503, UNAVAILABLE

@@ -14,6 +14,8 @@ from ringbound.serving.body import MOST_BYTES, TooLargeError, refusal
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+RECEIPTS = "/receipts/"
+"""What stands before a prediction's id where its receipt is asked for by GET."""
 Route = Callable[[bytes], Awaitable[Any]]
 
 
@@ -36,7 +38,7 @@ class HotPath:
         if route is None:
             return await self.app(scope, receive, send)
         try:
-            body = await _body(receive)
+            body = await _body(receive) if scope["method"] == "POST" else _named(scope)
             if body is None:
                 return None
             status, content = 200, orjson.dumps(await route(body))
@@ -52,7 +54,11 @@ class HotPath:
 
     def _route(self, scope: Scope) -> Route | None:
         service = self.service()
-        if service is None or scope["type"] != "http" or scope["method"] != "POST":
+        if service is None or scope["type"] != "http":
+            return None
+        if scope["method"] == "GET" and scope["path"].startswith(RECEIPTS):
+            return service.routes[RECEIPTS[:-1]]
+        if scope["method"] != "POST":
             return None
         for name, value in scope["headers"]:
             if name == b"content-type" and not value.startswith(b"application/json"):
@@ -60,6 +66,11 @@ class HotPath:
             if name == b"content-encoding":
                 return None
         return service.routes.get(scope["path"])
+
+
+def _named(scope: Scope) -> bytes:
+    """Return what GET /receipts/ID asks for as the body of the route."""
+    return orjson.dumps({"prediction_id": scope["path"].removeprefix(RECEIPTS)})
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -16,6 +16,7 @@ from ringbound.serving.gather import Gatherer
 from ringbound.serving.intake import Intake
 from ringbound.serving.outcomes import OutcomeIntake
 from ringbound.serving.predictor import MOST_ROWS, Asked, Predictor
+from ringbound.serving.receipts import receipt
 from ringbound.serving.request import row_model, validated
 from ringbound.serving.settings import ServiceSettings
 from ringbound.store import Store
@@ -29,6 +30,7 @@ PREDICT = Body('{"rows": [{…}]}', {"rows": list}, {"partial": bool, "explain":
 FEATURES = Body('{"rows": [{…}]}', {"rows": list})
 EVENTS = Body('{"source": "…", "events": [{…}]}', {"source": str, "events": list})
 OUTCOMES = Body('{"outcomes": [{…}]}', {"outcomes": list})
+RECEIPTS = Body('{"prediction_id": "…"}', {"prediction_id": str})
 LOG = logging.getLogger(__name__)
 
 
@@ -58,6 +60,7 @@ class Serving:
             "/features": self._features,
             "/events": self._events,
             "/outcomes": self._outcomes,
+            "/receipts": self._receipts,
         }
 
     @cached_property
@@ -112,6 +115,10 @@ class Serving:
         _check_number(rows)
         return await self.gatherer.call(self.predictor.describe, validated(self.Row, rows, "row"))
 
+    async def receipt(self, name: str) -> dict[str, Any]:
+        """Return the receipt of a prediction that was made here."""
+        return await self.gatherer.call(lambda ids: receipt(self.bundle, self.store, ids[0]), [name])
+
     async def off_loop(self, call: Callable[[], Any]) -> Any:
         """Return what a call to the store does, in a thread; `TimeoutError` where that takes too long."""
         return await asyncio.wait_for(asyncio.wrap_future(self._takers.submit(call)), INTAKE_S)
@@ -124,6 +131,9 @@ class Serving:
 
     async def _events(self, body: bytes) -> dict[str, Any]:
         return await self.off_loop(lambda: self.intake.take(**EVENTS.read(body)))
+
+    async def _receipts(self, body: bytes) -> dict[str, Any]:
+        return await self.receipt(RECEIPTS.read(body)["prediction_id"])
 
     async def _outcomes(self, body: bytes) -> dict[str, Any]:
         return await self.off_loop(lambda: self.heard.take(**OUTCOMES.read(body)))

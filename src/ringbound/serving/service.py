@@ -94,7 +94,7 @@ def build_service(settings: ServiceSettings) -> Any:
 
     Its `inner` class can be made and called without a process: `build_service(settings).inner()`.
     """
-    bundle = load_bundle(settings.bundle)
+    bundle = load_bundle(settings.bundle, lenient=True)
     Row: Any = row_model(bundle.features.asked)
     Answer: Any = answer_model(bundle)
     examples = [dict(example) for example in bundle.problem.examples]
@@ -175,6 +175,11 @@ def build_service(settings: ServiceSettings) -> Any:
             given = [_given(outcome) for outcome in outcomes]
             told = await answered(self.serving.off_loop(lambda: self.serving.heard.take(given)))
             return told if isinstance(told, JSONResponse) else Heard(**told)  # type: ignore[return-value]
+
+        @bentoml.api(route="/receipts")
+        async def receipts(self, prediction_id: str) -> dict[str, Any]:
+            """Return what an answer was made of, why it is what it is, and the proof of its record; also GET /receipts/ID."""
+            return await answered(self.serving.receipt(prediction_id))
 
     image = Image(base_image="python:3.11-slim", distro="", python_version="3.11", lock_python_packages=False)
     configured: Any = bentoml.service(

@@ -1,5 +1,6 @@
 """The answers that were given, and the outcomes: what really came of what was asked about."""
 
+import json
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -8,14 +9,34 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ringbound.store.clock import WALL, Clock
 from ringbound.store.reach import Reached
 from ringbound.store.records import Judged, LoggedOutcome, Outcome, Prediction, Told
-from ringbound.store.schema import OUTCOMES, PREDICTIONS
+from ringbound.store.schema import OUTCOMES, PREDICTIONS, SEALS
+from ringbound.store.sealing import Seal, digest, seal_root
 
+FIRST_ROOT = "0" * 64
+"""What stands for the seal before the first of a chain."""
+KEPT = [column for column in PREDICTIONS.c if column is not PREDICTIONS.c.seal]
+FOUND = sa.select(*KEPT).where(PREDICTIONS.c.prediction_id.in_(sa.bindparam("ids", expanding=True)))
+SEALED = (
+    sa.select(SEALS)
+    .join(PREDICTIONS, PREDICTIONS.c.seal == SEALS.c.seal)
+    .where(PREDICTIONS.c.prediction_id == sa.bindparam("name"))
+)
+SOME_SEALS = (
+    sa.select(SEALS).where(SEALS.c.seal > sa.bindparam("after")).order_by(SEALS.c.seal).limit(sa.bindparam("most"))
+)
+LAST_SEAL = (
+    sa.select(SEALS.c.number, SEALS.c.root)
+    .where(SEALS.c.chain == sa.bindparam("chain"))
+    .order_by(SEALS.c.number.desc())
+    .limit(1)
+)
 TOLD = (
     sa.select(OUTCOMES)
     .where(OUTCOMES.c.seq > sa.bindparam("after"))
     .order_by(OUTCOMES.c.seq)
     .limit(sa.bindparam("most"))
 )
+TOLD_OF = sa.select(OUTCOMES).where(OUTCOMES.c.prediction_id == sa.bindparam("name")).order_by(OUTCOMES.c.seq)
 _LATER = OUTCOMES.alias()
 STANDS = ~sa.exists().where(
     _LATER.c.prediction_id == OUTCOMES.c.prediction_id,
@@ -43,16 +64,50 @@ JUDGED = (
 class AnswerLog(Reached):
     """The predictions and their outcomes, of a store that is reached."""
 
+    chain: str
+    """What names the seals that this object makes."""
+    _last_seal: tuple[int, str] | None = None
+
     def record(self, predictions: Sequence[Prediction]) -> None:
-        """Keep predictions with the vectors they were made from; one that is kept already is left as it is."""
+        """Keep predictions with their vectors, under one seal; one that is kept already is left as it is."""
+        leaves = [(one.prediction_id, digest(one)) for one in predictions]
+        last, self._last_seal = self._last_seal, None  # where this fails, nobody knows which is the last
         with self._writing(durable=False) as connection:
+            if last is None:
+                last = connection.execute(LAST_SEAL, {"chain": self.chain}).one_or_none() or (0, FIRST_ROOT)
+            number, previous = last
+            root = seal_root(previous, [found for _, found in leaves])
+            row = {
+                "chain": self.chain,
+                "number": number + 1,
+                "previous": previous,
+                "root": root,
+                "made_at": WALL.now(),
+                "leaves": json.dumps(leaves),
+            }
+            seal = connection.scalar(SEALS.insert().returning(SEALS.c.seal), row)
             insert = (sqlite if self.lite else postgresql).insert(PREDICTIONS).on_conflict_do_nothing()
-            connection.execute(insert, [vars(prediction) for prediction in predictions])
+            connection.execute(insert, [vars(one) | {"seal": seal} for one in predictions])
+        self._last_seal = number + 1, root
 
     def predictions(self, newest: int) -> list[Prediction]:
         """Return the `newest` predictions, the latest first."""
         order = (PREDICTIONS.c.made_at.desc(), PREDICTIONS.c.prediction_id)
-        return [Prediction(*row) for row in self._read(sa.select(PREDICTIONS).order_by(*order).limit(newest), {})]
+        return [Prediction(*row) for row in self._read(sa.select(*KEPT).order_by(*order).limit(newest), {})]
+
+    def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
+        """Return those of some predictions that are there, by id."""
+        found = (Prediction(*row) for row in self._read(FOUND, {"ids": list(ids)}))
+        return {one.prediction_id: one for one in found}
+
+    def seal_of(self, name: str) -> Seal | None:
+        """Return the seal that a prediction was recorded under; None for one that is not there, or from before seals."""
+        rows = self._read(SEALED, {"name": name})
+        return Seal(*rows[0]) if rows else None
+
+    def seals(self, after: int = 0, most: int = 1000) -> list[Seal]:
+        """Return up to `most` seals after `after`, in the order in which they were made."""
+        return [Seal(*row) for row in self._read(SOME_SEALS, {"after": after, "most": most})]
 
     def tell(self, outcomes: Sequence[Outcome], clock: Clock = WALL) -> Told:
         """Keep a batch of outcomes, durably and as a whole.
@@ -83,6 +138,10 @@ class AnswerLog(Reached):
     def outcomes(self, after: int = 0, most: int = 10_000) -> list[LoggedOutcome]:
         """Return up to `most` outcomes after position `after`, in the order in which they came, corrections among them."""
         return [LoggedOutcome(*row) for row in self._read(TOLD, {"after": after, "most": most})]
+
+    def outcomes_of(self, name: str) -> list[LoggedOutcome]:
+        """Return all outcomes of a prediction, in the order in which they came."""
+        return [LoggedOutcome(*row) for row in self._read(TOLD_OF, {"name": name})]
 
     def judged(self, since: int = 0) -> list[Judged]:
         """Return the predictions made after `since`, each with its outcome as it stands, None where there is none yet."""

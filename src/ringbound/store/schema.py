@@ -40,7 +40,21 @@ PREDICTIONS = sa.Table(
     sa.Column("decision", sa.Boolean),
     sa.Column("code", sa.Text, nullable=False, server_default=""),
     sa.Column("took_us", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("seal", sa.BigInteger),
     sa.Index("predictions_made", "made_at", "prediction_id"),
+)
+SEALS = sa.Table(
+    "seals",
+    METADATA,
+    sa.Column("seal", BIG, sa.Identity(), primary_key=True),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("root", sa.Text, nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("leaves", sa.Text, nullable=False),
+    sa.UniqueConstraint("chain", "number"),
+    sqlite_autoincrement=True,
 )
 OUTCOMES = sa.Table(
     "outcomes",

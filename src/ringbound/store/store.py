@@ -22,4 +22,5 @@ class Store(EventLog, AnswerLog):
             if connection.scalar(sa.select(ABOUT.c.log)) is None:
                 connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
             self.log = connection.scalar(sa.select(ABOUT.c.log)) or ""
+        self.chain = uuid.uuid4().hex
         self._file = self._on_disk() if self._path else None

@@ -1,34 +1,10 @@
-import itertools
-
 import numpy as np
-import pytest
 
-from ringbound.features.asof import LATEST, MINUTE
-from ringbound.features.history import PAST, deliveries
-from ringbound.features.live import LiveFeatures
-from ringbound.models.bundle import load_bundle
+from ringbound.features.asof import MINUTE
+from ringbound.features.history import PAST
 from ringbound.proofs.audit import audit
-from ringbound.serving.predictor import Predictor
-from ringbound.store.clock import CLOCKS
 from ringbound.store.records import Event
 from ringbound.store.schema import PREDICTIONS
-from ringbound.store.store import Store
-from ringbound.testing.parcels import FEATURES
-
-ALL_DAYS = 60 * 24 * 60 * MINUTE
-
-
-@pytest.fixture
-def predictor(bundle_folder, events, tmp_path):
-    """A predictor on a store of its own, with all events but the last of each source."""
-    store = Store(f"sqlite:///{tmp_path}/store.db")
-    for name in events.sources:
-        store.append(name, deliveries(events, name, 0, LATEST).events[:-500], PAST)
-    bundle = load_bundle(bundle_folder)
-    made = itertools.count()
-    return Predictor(
-        bundle, LiveFeatures(FEATURES, store, clock=CLOCKS["event"], retained=ALL_DAYS), now=lambda: next(made)
-    )  # fmt: skip
 
 
 def test_predictions_are_what_the_log_says(predictor, questions):

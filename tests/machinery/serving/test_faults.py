@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import threading
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from ringbound.errors import FeatureError
+from ringbound.errors import BundleError, FeatureError
 from ringbound.features.events import EventSource
 from ringbound.features.history import PAST, deliveries
 from ringbound.features.live import LiveFeatures
@@ -417,3 +418,34 @@ def test_many_vectors_have_the_time_that_many_rows_take(service, monkeypatch):
     assert asyncio.run(service.features(rows=[row])).status_code == 503
     recovers(service)  # the thread is at the first question still
     assert len(asyncio.run(service.features(rows=[row] * 1000)).vectors) == 1000
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["full"], "reduced"),
+        (["full", "reduced"], "prior"),
+        (["full", "reduced", "prior"], "default"),
+        (["references"], "prior"),
+    ],
+)
+def test_a_model_whose_file_is_damaged_is_stepped_over(bundle_folder, store, tmp_path, caplog, files, expected):
+    folder = shutil.copytree(bundle_folder, tmp_path / "models")
+    for name in files:
+        (file,) = folder.glob(f"{name}.*")
+        file.write_bytes(file.read_bytes()[:-9])
+    settings = ServiceSettings(folder, str(store.engine.url), clock="event", deadline_ms=DEADLINE_S * 1000)
+    with pytest.raises(BundleError, match="the file is not the one bundled"):
+        load_bundle(folder)
+    service = build_service(settings).inner()
+    found = ask(service)[0]
+    assert (found["rung"], found["reason"], found["recorded"]) == (expected, "model", True)
+    assert f"{files[0]}." in caplog.text
+
+
+def test_a_bundle_whose_description_is_damaged_is_refused(bundle_folder, store, tmp_path):
+    folder = shutil.copytree(bundle_folder, tmp_path / "models")
+    text = (folder / "bundle.json").read_text()
+    (folder / "bundle.json").write_text(text.replace('"default": 0.', '"default": 0.1'))
+    with pytest.raises(BundleError, match=r"bundle\.json: the file is not the one bundled"):
+        build_service(ServiceSettings(folder, str(store.engine.url), clock="event"))

@@ -84,7 +84,9 @@ def test_settings_that_are_none_are_refused(name, value, says):
         ServiceSettings.from_environment(Path(), {f"RINGBOUND_{name}": value})
 
 
-def post(settings, body: bytes, content_type: str = "application/json", path: str = "/predict") -> tuple[int, dict]:
+def post(
+    settings, body: bytes, content_type: str = "application/json", path: str = "/predict", method: str = "POST"
+) -> tuple[int, dict]:
     """Send a request to the hot path, as a server does; what it leaves alone is 418."""
     made = build_service(settings).inner()
     messages: list[dict] = []
@@ -96,7 +98,7 @@ def post(settings, body: bytes, content_type: str = "application/json", path: st
         messages.append(message)
 
     headers = [(b"content-type", content_type.encode())]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
     asyncio.run(HotPath(_no_app, service=lambda: made.serving)(scope, receive, send))
     return messages[0]["status"], json.loads(messages[1]["body"])
 
@@ -195,6 +197,25 @@ def test_outcomes_come_in_and_stand_beside_their_predictions(settings, tmp_path)
     assert judged == dict(zip(ids, [0.0, 1.0], strict=True))
     status, answered = post(settings, b'{"outcomes": [{}]}', path="/outcomes")
     assert (status, answered["error"][:10]) == (400, "outcome 0:")
+
+
+def test_a_receipt_is_had_by_its_id(settings, tmp_path):
+    settings = replace(settings, store=f"sqlite:///{tmp_path}/store.db", code="v7")
+    service = build_service(settings).inner()
+    (answer,) = call(service, "predict", rows=rows_of(service, [dict(PROBLEM.examples[0])])).predictions
+    name = answer.prediction_id
+    status, told = post(settings, b"", path=f"/receipts/{name}", method="GET")
+    assert (status, told["answer"], told["lineage"]["code"]) == (200, answer.probability, "v7")
+    assert 0 < told["took_ms"] < 10_000
+    assert told["seal"]["holds"]
+    assert post(settings, json.dumps({"prediction_id": name}).encode(), path="/receipts") == (200, told)
+    assert call(service, "receipts", prediction_id=name) == told
+    status, told = post(settings, b"", path="/receipts/none", method="GET")
+    assert (status, told["error"]) == (
+        404,
+        "prediction_id: expected that of a prediction in the store; there is none 'none'",
+    )
+    assert post(settings, b"", path="/receipts", method="GET")[0] == 418
 
 
 def test_the_page_says_what_events_and_outcomes_have(settings):

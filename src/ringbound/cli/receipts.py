@@ -1,0 +1,72 @@
+"""Commands for the records of answers: `ringbound receipts show | verify | check`."""
+
+import json
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from ringbound import workspace
+from ringbound.cli.options import StoreOption
+from ringbound.errors import StoreError
+
+app = typer.Typer(
+    no_args_is_help=True, help="Say what an answer was made of, make it again, and find records that were changed."
+)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")], store: StoreOption = None
+) -> None:
+    """Print everything that is known of an answer as JSON: lineage, values, explanation, outcomes, the proof of its seal."""
+    from ringbound.release.lookup import find_bundle
+    from ringbound.serving.receipts import receipt
+    from ringbound.store import Store
+
+    opened = Store(store or workspace.default_store())
+    kept = opened.find([name]).get(name)
+    if kept is None:
+        raise StoreError(f"receipts: expected the id of a prediction in the store; there is none {name!r}")
+    typer.echo(json.dumps(receipt(find_bundle(workspace.root(), kept.model_version), opened, name), indent=1))
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.", show_default=False)] = "",
+    sample: Annotated[int, typer.Option(min=0, help="How many of the latest predictions instead.")] = 0,
+    store: StoreOption = None,
+) -> None:
+    """Make answers again from their records and the log: identical, or which step differs."""
+    from ringbound.proofs.receipts import verify as verify_records
+    from ringbound.release.lookup import find_bundle
+    from ringbound.store import Store
+
+    if bool(name) == bool(sample):
+        raise typer.BadParameter("expected the id of a prediction or --sample N, one of them")
+    opened, root = Store(store or workspace.default_store()), workspace.root()
+    found = opened.predictions(sample) if sample else list(opened.find([name]).values())
+    if not found:
+        raise StoreError("receipts: expected predictions; the store has none such")
+    done = verify_records(opened, found, lambda version: find_bundle(root, version))
+    wrong = [one for one in done if one.step]
+    rungs = ", ".join(f"{number:,} {rung}" for rung, number in Counter(one.rung for one in found).most_common())
+    typer.echo(f"{len(done) - len(wrong):,} of {len(done):,} predictions identical ({rungs})")
+    for one in wrong[:10]:
+        typer.echo(f"{one.prediction_id}: {one.step} differs: {one.says}")
+    if wrong:
+        raise StoreError(f"receipts: {len(wrong):,} of {len(done):,} are not what was recorded")
+
+
+@app.command()
+def check(store: StoreOption = None) -> None:
+    """Hold every record against its seal, and every seal against the one before it; what was changed or dropped is named."""
+    from ringbound.proofs.receipts import check_seals
+    from ringbound.store import Store
+
+    done = check_seals(Store(store or workspace.default_store()))
+    typer.echo(f"{done.records:,} records under {done.seals:,} seals: {len(done.wrong):,} wrong")
+    for says in done.wrong[:10]:
+        typer.echo(says)
+    if done.wrong:
+        raise StoreError(f"receipts: {done.wrong[0]}")

@@ -1,0 +1,79 @@
+"""The receipt of an answer: what it was made of, why it is what it is, and the proof that its record is as it was."""
+
+from typing import Any
+
+import numpy as np
+
+from ringbound.data.values import shown
+from ringbound.models.bundle import Bundle
+from ringbound.serving.body import NotThereError
+from ringbound.serving.reasons import explanation
+from ringbound.store import Prediction, Store, instant
+from ringbound.store.sealing import Seal, digest, includes, inclusion
+
+
+def receipt(bundle: Bundle, store: Store, name: str) -> dict[str, Any]:
+    """Return everything that is known of a prediction: lineage, values, explanation, outcomes, and the proof of its seal.
+
+    `NotThereError` where there is none of this id. What only the model knows is None where another than `bundle` answered.
+    """
+    found = store.find([name])
+    if name not in found:
+        raise NotThereError(f"prediction_id: expected that of a prediction in the store; there is none {shown(name)}")
+    kept, seal = found[name], store.seal_of(name)
+    mine = kept.model_version == bundle.version
+    model = bundle.model
+    return {
+        "prediction_id": name,
+        "made_at": instant(kept.made_at),
+        "at": instant(kept.at),
+        "asked": kept.row,
+        "answer": kept.answer,
+        "decision": kept.decision,
+        "rung": kept.rung,
+        "reason": kept.reason,
+        "took_ms": kept.took_us / 1000,
+        "lineage": {
+            "model": kept.model_version,
+            "features": kept.features,
+            "code": kept.code,
+            "log": {"id": store.log, "position": kept.position},
+            "learnt": vars(model.learnt) if mine else None,
+        },
+        "values": _values(bundle, kept) if mine and kept.vector else None,
+        "explanation": _explained(bundle, kept) if mine and kept.vector else None,
+        "outcomes": [
+            {"time": instant(one.time), "value": one.value, "available_at": instant(one.available_at)}
+            for one in store.outcomes_of(name)
+        ],
+        "seal": None if seal is None else _sealed(seal, kept),
+    }
+
+
+def _values(bundle: Bundle, kept: Prediction) -> dict[str, float | str | None]:
+    rung, values = bundle.rung(kept.rung), np.frombuffer(kept.vector, np.float64).tolist()
+    told: dict[str, float | str | None] = {}
+    for name, value in zip(rung.encoder.names, values, strict=True):
+        words = rung.encoder.vocabularies.get(name)
+        told[name] = None if value != value else words[int(value)] if words else value
+    return told
+
+
+def _explained(bundle: Bundle, kept: Prediction) -> dict[str, Any]:
+    rung, x = bundle.rung(kept.rung), np.frombuffer(kept.vector, np.float64)
+    effects = rung.explain(x[None])
+    return explanation(bundle, rung, x, effects.values[0], effects.base)
+
+
+def _sealed(seal: Seal, kept: Prediction) -> dict[str, Any]:
+    digests = seal.digests
+    place = list(digests).index(kept.prediction_id)
+    proof = inclusion(seal.previous, list(digests.values()), place)
+    return {
+        "chain": seal.chain,
+        "number": seal.number,
+        "root": seal.root,
+        "record": digest(kept),
+        "proof": [list(step) for step in proof],
+        "holds": includes(digest(kept), proof, seal.root),
+    }
