@@ -15,11 +15,12 @@ from ringbound.features.frames import columns_of
 from ringbound.features.history import PAST, deliveries
 from ringbound.features.live import LiveFeatures
 from ringbound.features.offline import EventTables, asof_join
-from ringbound.models.bundle import Learnt, write_bundle
+from ringbound.models.bundle import write_bundle
 from ringbound.models.calibration import learn_calibration
 from ringbound.models.candidates import fit_linear, fit_trees
 from ringbound.models.cascade import Cascade
 from ringbound.models.encoding import Encoder, learn_vocabularies
+from ringbound.models.facts import Learnt
 from ringbound.models.prior import learn_prior
 from ringbound.models.rung import Rung
 from ringbound.store.clock import CLOCKS

@@ -65,7 +65,7 @@ def summary() -> None:
 
     from ringbound.errors import ModelError
     from ringbound.evaluation.records import Metrics
-    from ringbound.models.bundle import ModelFacts
+    from ringbound.models.facts import ModelFacts
 
     root = workspace.root()
     metrics = Metrics.read(root / layout.METRICS)

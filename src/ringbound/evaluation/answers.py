@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from ringbound.errors import ModelError
 from ringbound.features.columns import Column
 from ringbound.features.frames import columns_of
-from ringbound.models.bundle import ModelFacts
+from ringbound.models.facts import ModelFacts
 from ringbound.problem.task import Task, task_from_json
 from ringbound.problem.training import Rows, with_features
 from ringbound.workspace.records import Record

@@ -9,97 +9,44 @@ The rungs full, reduced, prior and default answer the same question, each with l
 has those that beat the one below them.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ringbound import workspace
-from ringbound.errors import BundleError, RecordError
+from ringbound.errors import BundleError
 from ringbound.features.columns import Column, Reference
 from ringbound.features.definition import FeatureSet
-from ringbound.models.calibration import Calibration
 from ringbound.models.cascade import Cascade
 from ringbound.models.encoding import Encoder
+from ringbound.models.facts import (
+    FACTS,
+    BundleFacts,
+    Learnt,
+    ModelFacts,
+    RungFacts,
+    checked_facts,
+    damage,
+    digest,
+    version_of,
+)
 from ringbound.models.linear import LinearModel
 from ringbound.models.prior import PriorTable
 from ringbound.models.rung import LostModel, Model, Rung
 from ringbound.models.trees import TreeModel
 from ringbound.problem.declaration import Problem, load_problem
 from ringbound.problem.task import Task, task_from_json, task_to_json
-from ringbound.workspace.records import Record
 
-FACTS = "bundle.json"
 REFERENCES = "references.json"
 PRIOR = "prior.json"
 LOG = logging.getLogger(__name__)
 Answer = Callable[[Mapping[str, Column]], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What a model was learnt from and by: rows, first and last month, digest of the training table, candidate, seed."""
-
-    rows: int
-    first: str
-    last: str
-    data: str
-    candidate: str
-    arguments: dict[str, Any]
-    seed: int
-
-
-@dataclass(frozen=True)
-class ModelFacts(Record):
-    """What a model is, without what it is made of: small enough to be kept in git.
-
-    `entry` names the declaration of the problem, `features` is the hash of the definitions it was made for; `rungs` are
-    the ladder's, best first, `left_out` those that did not beat the next one, with the reason, which is the full model's
-    `warning` where it did not.
-    """
-
-    format: ClassVar[int] = 3
-    made_by: ClassVar[str] = "dvc repro tune"
-
-    version: str
-    problem: str
-    entry: str
-    task: dict[str, Any]
-    features: str
-    default: float
-    cascade: Cascade | None
-    rungs: list[str]
-    left_out: dict[str, str]
-    warning: str
-    learnt: Learnt
-
-
-@dataclass(frozen=True)
-class RungFacts:
-    """A fitted rung: its file, the numbers it takes, the categories with their vocabularies, its calibration."""
-
-    file: str
-    numbers: list[str]
-    vocabularies: list[tuple[str, list[str]]]
-    calibration: Calibration | None
-
-
-@dataclass(frozen=True)
-class BundleFacts(Record):
-    """bundle.json: what the model is, its fitted rungs, and the digest of every other file."""
-
-    format: ClassVar[int] = 3
-    made_by: ClassVar[str] = "dvc repro tune"
-
-    model: ModelFacts
-    fitted: dict[str, RungFacts]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -211,8 +158,8 @@ def write_bundle(
         warning=warning,
         learnt=learnt,
     )
-    facts = BundleFacts(model, fitted, {name: _digest(content) for name, content in contents.items()})
-    facts = replace(facts, model=replace(model, version=_version(facts)))
+    facts = BundleFacts(model, fitted, {name: digest(content) for name, content in contents.items()})
+    facts = replace(facts, model=replace(model, version=version_of(facts)))
     facts.write(folder / FACTS)
     return facts
 
@@ -228,11 +175,11 @@ def load_bundle(folder: Path, *, lenient: bool = False) -> Bundle:
     >>> load_bundle(examples.folder() / "models").version == version
     True
     """
-    facts, damaged = _read_facts(folder)
+    facts, damaged = checked_facts(folder)
     if damaged and not (lenient and FACTS not in damaged):
-        raise BundleError(_says(folder, damaged))
+        raise BundleError(damage(folder, damaged))
     for name in damaged:
-        LOG.error("%s; the rungs below answer", _says(folder, [name]))
+        LOG.error("%s; the rungs below answer", damage(folder, [name]))
     problem = load_problem(facts.model.entry)
     if problem.features.hash != facts.model.features:
         raise BundleError(
@@ -254,33 +201,6 @@ def load_bundle(folder: Path, *, lenient: bool = False) -> Bundle:
     )
 
 
-def read_facts(folder: Path) -> BundleFacts:
-    """Return bundle.json, after checking the digests of the other files."""
-    facts, damaged = _read_facts(folder)
-    if damaged:
-        raise BundleError(_says(folder, damaged))
-    return facts
-
-
-def _read_facts(folder: Path) -> tuple[BundleFacts, list[str]]:
-    """Return bundle.json, and which files are missing or not those that were bundled."""
-    try:
-        facts = BundleFacts.read(folder / FACTS)
-    except (FileNotFoundError, RecordError) as error:
-        raise BundleError(f'expected a model bundle in {folder.name}/; {error}; run "dvc repro tune"') from error
-    damaged = [FACTS] if facts.model.version != _version(facts) else []
-    damaged += [rung.file for rung in facts.fitted.values() if rung.file not in facts.files]
-    for name, expected in facts.files.items():
-        file = folder / name
-        if not file.is_file() or _digest(file.read_bytes()) != expected:
-            damaged.append(name)
-    return facts, damaged
-
-
-def _says(folder: Path, damaged: Sequence[str]) -> str:
-    return f"{folder.name}/{damaged[0]}: the file is not the one bundled; fetch or build the bundle again"
-
-
 def load_rung(folder: Path, facts: BundleFacts, name: str, damaged: Sequence[str] = ()) -> Rung | None:
     """Load one of a bundle's models, whatever features are installed; None where the bundle has none."""
     about = facts.fitted.get(name)
@@ -289,7 +209,7 @@ def load_rung(folder: Path, facts: BundleFacts, name: str, damaged: Sequence[str
     encoder = Encoder(about.numbers, dict(about.vocabularies))
     model: Model
     if about.file in damaged:
-        model = LostModel(_says(folder, [about.file]))
+        model = LostModel(damage(folder, [about.file]))
     elif about.file.endswith(".treelite"):
         model = TreeModel.read(folder / about.file, len(encoder.names))
     else:
@@ -297,16 +217,6 @@ def load_rung(folder: Path, facts: BundleFacts, name: str, damaged: Sequence[str
     return Rung(encoder, model, about.calibration)
 
 
-def _version(facts: BundleFacts) -> str:
-    """Return twelve hex digits of a digest over all that bundle.json says but the version itself."""
-    plain = asdict(replace(facts, model=replace(facts.model, version="")))
-    return _digest(json.dumps(plain, sort_keys=True).encode())[:12]
-
-
 def _json(content: Any) -> bytes:
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

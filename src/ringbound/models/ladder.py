@@ -11,10 +11,11 @@ import pandas as pd
 
 from ringbound.display.tables import Shown
 from ringbound.errors import BundleError
-from ringbound.models.bundle import Bundle, Learnt, load_bundle, write_bundle
+from ringbound.models.bundle import Bundle, load_bundle, write_bundle
 from ringbound.models.calibration import Calibration, CalibrationTrial, try_calibration
 from ringbound.models.cascade import Cascade, choose, frontier
 from ringbound.models.encoding import Encoder, learn_vocabularies
+from ringbound.models.facts import Learnt
 from ringbound.models.prior import PriorTable, learn_prior
 from ringbound.models.rung import Rung
 from ringbound.models.selection import SearchResult

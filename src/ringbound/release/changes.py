@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from ringbound import workspace
 from ringbound.data.drift import read_drift
-from ringbound.models.bundle import ModelFacts
+from ringbound.models.facts import ModelFacts
 from ringbound.problem.catalog import catalogue, catalogue_at, differences
 from ringbound.problem.declaration import load_problem
 from ringbound.release.markdown import table

@@ -18,7 +18,8 @@ from ringbound.evaluation.comparison import Comparison, changed_slices, compare
 from ringbound.evaluation.latency import of_matrix, one_row_us
 from ringbound.evaluation.uncertainty import Estimate, bootstrap
 from ringbound.features.definition import AT
-from ringbound.models.bundle import load_rung, read_facts
+from ringbound.models.bundle import load_rung
+from ringbound.models.facts import read_facts
 from ringbound.models.rung import Rung
 from ringbound.problem.metrics import calibration_error
 from ringbound.proofs.history import History

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ringbound import workspace
 from ringbound.errors import BundleError, WorkspaceError
-from ringbound.models.bundle import FACTS, Bundle, ModelFacts, load_bundle, read_facts
+from ringbound.models.bundle import Bundle, load_bundle
+from ringbound.models.facts import FACTS, ModelFacts, read_facts
 from ringbound.workspace import layout
 from ringbound.workspace.revision import Revision, git
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from ringbound import workspace
 from ringbound.errors import RegistryError, WorkspaceError
 from ringbound.evaluation.records import Metrics
-from ringbound.models.bundle import ModelFacts, read_facts
+from ringbound.models.facts import ModelFacts, read_facts
 from ringbound.release.gates import Verdict
 from ringbound.release.tags import Entry, precedence, read_entries, short, taken_back
 from ringbound.workspace import layout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ringbound.errors import RingboundError
 from ringbound.evaluation.comparison import flips
-from ringbound.models.bundle import ModelFacts
+from ringbound.models.facts import ModelFacts
 from ringbound.release import changes
 from ringbound.release.gates import GateResult, Gates, Verdict
 from ringbound.release.judgement import Contender, Judgement, contender, judge, look_at

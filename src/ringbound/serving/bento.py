@@ -22,7 +22,7 @@ import pandas as pd
 from ringbound import workspace
 from ringbound.display.tables import Shown
 from ringbound.errors import BundleError, WorkspaceError, one_line
-from ringbound.models.bundle import read_facts
+from ringbound.models.facts import read_facts
 from ringbound.serving.settings import ServiceSettings
 from ringbound.workspace import layout
 from ringbound.workspace.modules import Modules

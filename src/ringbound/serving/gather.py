@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,33 @@ class _Job:
 
     rows: Sequence[Any]
     call: Callable[[Sequence[Any]], Any] | None = None
-    future: Future = field(default_factory=Future)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     since: float = field(default_factory=time.monotonic)
+    result: Any = None
+    error: BaseException | None = None
+
+    def __post_init__(self):
+        self.waiter: asyncio.Future = self.loop.create_future()
+
+    async def wait(self, limit_s: float) -> Any:
+        """Return the result, or raise the error, that the thread came to; `TimeoutError` where that takes too long."""
+        late = self.loop.call_later(limit_s, self._tell, TimeoutError())
+        try:
+            return await self.waiter
+        finally:
+            late.cancel()
+
+    def tell(self) -> None:
+        """Let the one who waits go on."""
+        self._tell(self.error)
+
+    def _tell(self, error: BaseException | None) -> None:
+        if self.waiter.done():
+            return
+        if error is None:
+            self.waiter.set_result(self.result)
+        else:
+            self.waiter.set_exception(error)
 
     def waits_long(self, now: float) -> bool:
         """Whether it has waited longer than is meant; many rows at once are in less of a hurry."""
@@ -84,7 +109,7 @@ class Gatherer:
         self._put += len(rows)
         self._jobs.put(job)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(job.future), self._time_for(len(rows)))
+            return await job.wait(self._time_for(len(rows)))
         except TimeoutError:
             return self._step_down(rows, (self._busy_s() > self._limit_s / 2 and self._doing()) or "overload")
 
@@ -95,7 +120,7 @@ class Gatherer:
         job = _Job(rows, call)
         self._put += len(rows)
         self._jobs.put(job)
-        return await asyncio.wait_for(asyncio.wrap_future(job.future), self._time_for(len(rows)))
+        return await job.wait(self._time_for(len(rows)))
 
     @property
     def waiting(self) -> int:
@@ -129,7 +154,7 @@ class Gatherer:
                 self._limit_s = self._time_for(rows)
                 self._since = now = time.monotonic()
                 self._note(together[0], now)
-                alive = [one for one in together if one.future.set_running_or_notify_cancel()]
+                alive = [one for one in together if not one.waiter.done()]
                 if self.overloaded and together[0].call is None:
                     late = [one for one in alive if one.waits_long(now)]
                     alive = [one for one in alive if not one.waits_long(now)]
@@ -160,20 +185,32 @@ class Gatherer:
         return together, None
 
     def _do(self, jobs: list[_Job], answer: Callable[[Sequence[Any]], list[Any]]) -> None:
+        """Do jobs, and let all who wait for them go on at once: each waking of their loop takes as long as a small answer."""
+        self._try(jobs, answer)
+        for loop in {job.loop for job in jobs}:
+            told = [job for job in jobs if job.loop is loop]
+            with suppress(RuntimeError):  # nobody waits on a loop that is closed
+                loop.call_soon_threadsafe(_tell, told)
+
+    def _try(self, jobs: list[_Job], answer: Callable[[Sequence[Any]], list[Any]]) -> None:
         try:
             if jobs and jobs[0].call is not None:
-                jobs[0].future.set_result(jobs[0].call(jobs[0].rows))
+                jobs[0].result = jobs[0].call(jobs[0].rows)
             elif jobs:
                 answers = iter(answer([row for job in jobs for row in job.rows]))
                 for job in jobs:
-                    job.future.set_result([next(answers) for _ in job.rows])
+                    job.result = [next(answers) for _ in job.rows]
         except InputError as error:
             if len(jobs) == 1:
-                jobs[0].future.set_exception(error)
+                jobs[0].error = error
             else:  # one request is wrong: the others are none of its business
                 for job in jobs:
-                    self._do([job], answer)
+                    self._try([job], answer)
         except BaseException as error:  # the thread must live, and whoever waits must hear of it
             for job in jobs:
-                if not job.future.done():
-                    job.future.set_exception(error)
+                job.error = error
+
+
+def _tell(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        job.tell()

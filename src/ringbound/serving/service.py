@@ -181,9 +181,17 @@ def build_service(settings: ServiceSettings) -> Any:
             """Return what an answer was made of, why it is what it is, and the proof of its record; also GET /receipts/ID."""
             return await answered(self.serving.receipt(prediction_id))
 
+    class Routed(bentoml.Service):
+        """Outside of everything that BentoML does around a request, which takes longer than the answer."""
+
+        def to_asgi(self, is_main: bool = True) -> Any:
+            app, most_s = super().to_asgi(is_main), settings.deadline_ms / 2000
+            return HotPath(app, lambda: current[-1] if current else None, most_s=most_s)
+
     image = Image(base_image="python:3.11-slim", distro="", python_version="3.11", lock_python_packages=False)
     configured: Any = bentoml.service(
         name="ringbound",
+        service_class=Routed,
         description=f"{bundle.problem.question} Model {bundle.version}: online, 1 to {MOST_ROWS} rows a request.",
         image=image.python_packages(*requirements()),
         workers=settings.workers,
@@ -192,9 +200,7 @@ def build_service(settings: ServiceSettings) -> Any:
         # Spans on every request, for a collector that is not there, cost more than the model.
         tracing={"excluded_urls": ".*"},
     )
-    service = configured(Service)
-    service.add_asgi_middleware(HotPath, service=lambda: current[-1] if current else None)
-    return service
+    return configured(Service)
 
 
 def _given(row: pydantic.BaseModel) -> dict[str, Any]:

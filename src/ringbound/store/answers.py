@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ringbound.store.clock import WALL, Clock
 from ringbound.store.reach import Reached
@@ -24,12 +23,15 @@ SEALED = (
 SOME_SEALS = (
     sa.select(SEALS).where(SEALS.c.seal > sa.bindparam("after")).order_by(SEALS.c.seal).limit(sa.bindparam("most"))
 )
-LAST_SEAL = (
-    sa.select(SEALS.c.number, SEALS.c.root)
-    .where(SEALS.c.chain == sa.bindparam("chain"))
-    .order_by(SEALS.c.number.desc())
-    .limit(1)
-)
+STATEMENTS = {
+    lite: (
+        f"INSERT INTO seals (chain, number, previous, root, made_at, leaves) VALUES ({', '.join([mark] * 6)}) RETURNING seal",
+        f"INSERT INTO predictions VALUES ({', '.join([mark] * len(PREDICTIONS.c))}) ON CONFLICT DO NOTHING",
+        f"SELECT number, root FROM seals WHERE chain = {mark} ORDER BY number DESC LIMIT 1",
+    )
+    for lite, mark in ((True, "?"), (False, "%s"))
+}
+"""How a seal and its records are written, and which is the last of a chain, in the driver's own words."""
 TOLD = (
     sa.select(OUTCOMES)
     .where(OUTCOMES.c.seq > sa.bindparam("after"))
@@ -72,22 +74,15 @@ class AnswerLog(Reached):
         """Keep predictions with their vectors, under one seal; one that is kept already is left as it is."""
         leaves = [(one.prediction_id, digest(one)) for one in predictions]
         last, self._last_seal = self._last_seal, None  # where this fails, nobody knows which is the last
-        with self._writing(durable=False) as connection:
+        insert_seal, insert, last_seal = STATEMENTS[self.lite]
+        with self._recording() as cursor:
             if last is None:
-                last = connection.execute(LAST_SEAL, {"chain": self.chain}).one_or_none() or (0, FIRST_ROOT)
+                last = cursor.execute(last_seal, [self.chain]).fetchone() or (0, FIRST_ROOT)
             number, previous = last
             root = seal_root(previous, [found for _, found in leaves])
-            row = {
-                "chain": self.chain,
-                "number": number + 1,
-                "previous": previous,
-                "root": root,
-                "made_at": WALL.now(),
-                "leaves": json.dumps(leaves),
-            }
-            seal = connection.scalar(SEALS.insert().returning(SEALS.c.seal), row)
-            insert = (sqlite if self.lite else postgresql).insert(PREDICTIONS).on_conflict_do_nothing()
-            connection.execute(insert, [vars(one) | {"seal": seal} for one in predictions])
+            row = [self.chain, number + 1, previous, root, WALL.now(), json.dumps(leaves)]
+            (seal,) = cursor.execute(insert_seal, row).fetchone()
+            cursor.executemany(insert, [(*vars(one).values(), seal) for one in predictions])
         self._last_seal = number + 1, root
 
     def predictions(self, newest: int) -> list[Prediction]:

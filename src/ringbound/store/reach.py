@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +44,8 @@ class Reached:
         self._replacing = threading.Lock()
         self._reading: sa.Connection | None = None
         self._reads = 0
+        self._recorder: sa.Connection | None = None
+        self._recordings = 0
         if self.lite:
             sa.event.listen(self.engine, "connect", _sqlite_opener(wait_s))
             if self._path:
@@ -88,18 +90,16 @@ class Reached:
             return True
 
     @contextmanager
-    def _writing(self, *, durable: bool = True) -> Iterator[sa.Connection]:
-        """A transaction in which no other writer is; `durable` survives a loss of power, not only of the process."""
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction in which no other writer is, and which survives a loss of power."""
         try:
             before = self._check_file()
             with self.engine.connect() as connection:
                 if self.lite:
-                    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                    connection.exec_driver_sql("PRAGMA synchronous=FULL")
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
-                elif durable:
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
                 else:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
                 yield connection
                 connection.commit()
                 if before is not None and self._on_disk() != before:
@@ -107,6 +107,44 @@ class Reached:
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             cause = getattr(error, "orig", None) or error
             raise StoreError(f"store: cannot be written: {one_line(cause, 200)}; try again") from error
+
+    @contextmanager
+    def _recording(self) -> Iterator[Any]:
+        """A transaction of the driver's own cursor, on one connection that is kept; it survives a loss of the process.
+
+        Each answer waits for one: SQLAlchemy would take longer than the writing. One thread at a time.
+        """
+        before = self._check_file()
+        try:
+            if self._recordings != self.generation or self._recorder is None:
+                self._forget_recorder()
+                self._recorder, self._recordings = self.engine.connect(), self.generation
+                off = "PRAGMA synchronous=NORMAL" if self.lite else "SET SESSION synchronous_commit = off"
+                self._recorder.exec_driver_sql(off)
+                self._recorder.commit()
+            driver: Any = self._recorder.connection.driver_connection
+            cursor = driver.cursor()
+            if self.lite:
+                cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            driver.commit()
+        except (self.engine.dialect.loaded_dbapi.Error, sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            self._forget_recorder()
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(f"store: cannot be written: {one_line(cause, 200)}; try again") from error
+        except BaseException:
+            self._forget_recorder()
+            raise
+        if before is not None and self._on_disk() != before:
+            raise StoreError("store: its file was taken away while it was written; put it back and try again")
+
+    def _forget_recorder(self) -> None:
+        lost, self._recorder = self._recorder, None
+        if lost is not None:
+            with suppress(self.engine.dialect.loaded_dbapi.Error):  # else SQLite's lock stays while its cursor lives
+                lost.connection.driver_connection.rollback()  # type: ignore[union-attr]
+            lost.invalidate()
+            lost.close()
 
     def _check_file(self) -> File | None:
         """Return which file this is, where it is one; `StoreError` where that which was opened is not there any more."""

@@ -11,9 +11,9 @@ from ringbound.errors import ModelError, RecordError
 from ringbound.evaluation.answers import read_evaluation, write_evaluation
 from ringbound.evaluation.comparison import changed_slices, compare, flips
 from ringbound.evaluation.uncertainty import Estimate, Resampled
-from ringbound.models.bundle import Learnt, ModelFacts
 from ringbound.models.candidates import fit_trees
 from ringbound.models.encoding import Encoder, learn_vocabularies
+from ringbound.models.facts import Learnt, ModelFacts
 from ringbound.models.rung import Rung
 from ringbound.problem import metrics
 from ringbound.problem.task import task_to_json

@@ -9,7 +9,7 @@ import pytest
 from ringbound.errors import RecordError, RegistryError
 from ringbound.evaluation.records import Metrics
 from ringbound.evaluation.uncertainty import Estimate
-from ringbound.models.bundle import Learnt, ModelFacts
+from ringbound.models.facts import Learnt, ModelFacts
 from ringbound.problem.task import task_to_json
 from ringbound.release.gates import GateResult, Verdict
 from ringbound.release.registry import Registry, describe, fetch_version, history
