@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace_clone import ROOT, Clone
-
-
-@pytest.fixture(scope="session")
-def root() -> Path:
-    """The repository under test."""
-    return ROOT
+from workspace_clone import Clone
 
 
 @pytest.fixture(scope="session")

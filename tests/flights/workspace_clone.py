@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from postgresql import free_port
@@ -116,8 +117,13 @@ class Service:
         os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait(30)
 
+    def kill_worker(self) -> None:
+        """Kill the process that answers, and leave the one that watches it."""
+        os.kill(family(self._process.pid)[-1], signal.SIGKILL)
+
     def kill(self) -> None:
         """Kill every process of it, workers first; they have groups of their own."""
         for pid in reversed(family(self._process.pid)):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait(30)

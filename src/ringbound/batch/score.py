@@ -22,31 +22,47 @@ from ringbound.errors import InputError
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Column
 from ringbound.features.definition import AT
-from ringbound.features.events import EventReader
+from ringbound.features.events import EventReader, stale
 from ringbound.features.lookup import values_as_of
 from ringbound.models.bundle import Bundle
+from ringbound.models.stepping import answer_by_ladder
+from ringbound.serving.reasons import explanations
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a run did: rows written, rows with an error, lines that were no rows, parts taken over from a killed run."""
+    """What a run did: rows written, rows with an error, lines that were no rows, parts taken over from a killed run.
+
+    `lower` rows are answered by a lower rung than the full model.
+    """
 
     rows: int
     errors: int
     malformed: int
     resumed: int
+    lower: int = 0
 
 
 def score(
-    pattern: str, output: Path, bundle: Bundle, *, events: EventReader | None = None, progress: bool = True
+    pattern: str,
+    output: Path,
+    bundle: Bundle,
+    *,
+    events: EventReader | None = None,
+    explain: bool = False,
+    prefix: str = "",
+    progress: bool = True,
 ) -> Scored:
     """Score the files that `pattern` names (a path or a glob) into `output`; formats follow the suffixes.
 
-    Every input row comes out, in order, with its columns and `probability` (or `value`), `decision`, `model_version` and
-    `error`, which says why a row was not scored. Lines of a CSV or JSON Lines file that are no rows go to
-    `OUTPUT.malformed`. Where features look back on events, each row says `at` which time it asks, and `events` has what was
-    known then. `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the
-    same call continues.
+    Every input row comes out, in order, with its columns and `probability` (or `value`), `decision`, `model_version`, the
+    `rung` of the ladder that answered and the `reason` why no better one did, as a service would, and `error`, which says
+    why a row was not scored; with `explain`, `explanation` says as JSON what counted most. `prefix` stands before these
+    names, for rows that have been scored before. Lines of a CSV or JSON Lines file that are no rows go to
+    `OUTPUT.malformed`.
+
+    Where features look back on events, each row says `at` which time it asks, and `events` has what was known then.
+    `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the same call continues.
 
     >>> from ringbound.testing import examples
     >>> rows = examples.folder() / "rows.jsonl"
@@ -61,9 +77,16 @@ def score(
             "score: the model looks back on events; expected a folder or a store that has them; see --events"
         )
     inputs = input_files(pattern, output)
-    added = [bundle.task.answer, *(["decision"] if bundle.task.says_decision else []), "model_version", "error"]
+    added = [
+        bundle.task.answer,
+        *(["decision"] if bundle.task.says_decision else []),
+        "model_version",
+        "rung",
+        "reason",
+    ]
+    added = [prefix + name for name in [*added, *(["explanation"] if explain else []), "error"]]
     parts = output.with_name(output.name + ".parts")
-    fingerprint = _fingerprint(inputs, output, bundle, events)
+    fingerprint = _fingerprint(inputs, output, bundle, events, explain=explain, prefix=prefix)
     job = parts / "job.json"
     if not (job.is_file() and job.read_text("utf-8") == fingerprint):
         shutil.rmtree(parts, ignore_errors=True)
@@ -77,13 +100,14 @@ def score(
         for number, chunk in enumerate(read_chunks(inputs), start=1):
             if taken := [name for name in chunk.rows.column_names if name in added]:
                 raise InputError(
-                    f"{pattern}: expected rows without the columns that scoring adds; got {taken}; rename or drop them"
+                    f"{pattern}: expected rows without the columns that scoring adds; got {taken}; "
+                    "rename or drop them, or give a --prefix"
                 )
             counts = parts / f"{number:06d}.json"
             if counts.is_file():
                 resumed += 1
             else:
-                table, counted = _scored(chunk, bundle, events)
+                table, counted = _scored(chunk, bundle, events, explain=explain, prefix=prefix)
                 if writing:
                     writing.result()
                 part = parts / f"{number:06d}{output.suffix}"
@@ -98,31 +122,52 @@ def score(
         for column in zip(*(json.loads(c.read_text("utf-8")) for c in parts.glob("[0-9]*.json")), strict=True)
     ]
     _join(parts, output)
-    rows, errors, malformed = totals
-    return Scored(rows, errors, malformed, resumed)
+    rows, errors, malformed, lower = totals
+    return Scored(rows, errors, malformed, resumed, lower)
 
 
-def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle, events: EventReader | None) -> str:
+def _fingerprint(inputs: list[Path], output: Path, bundle: Bundle, events: EventReader | None, **options: Any) -> str:
     """Return what a started run must share with this one for its parts to count."""
     files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in inputs]
     about = {"inputs": files, "output": output.name, "model": bundle.version, "chunk": [CHUNK_ROWS, CHUNK_BYTES]}
-    return json.dumps(about | {"events": events.identity if events else None})
+    return json.dumps(about | {"events": events.identity if events else None, "options": options})
 
 
-def _scored(chunk: Chunk, bundle: Bundle, events: EventReader | None) -> tuple[pa.Table, list[int]]:
-    """Return the chunk's rows with their answers, and how many rows, errors and malformed lines there are."""
+def _scored(
+    chunk: Chunk, bundle: Bundle, events: EventReader | None, *, explain: bool, prefix: str
+) -> tuple[pa.Table, list[int]]:
+    """Return the chunk's rows with their answers, and how many rows, errors, malformed lines and lower rungs there are."""
     asked = [replace(field, required=field.required or field is AT) for field in bundle.features.asked]
     columns, errors = columns_from_table(chunk.rows, asked, chunk.given)
-    windowed = _windowed(bundle, columns, errors, events) if events else {}
+    n, windowed = len(errors), None
+    reasons: list[str | None] = [None] * n
+    if events:
+        windowed = _windowed(bundle, columns, errors, events)
+        newest = {name: events.newest(name) for name in bundle.features.sources}
+        reasons = stale(bundle.features.sources, newest, _times(columns))
     failed = errors != None  # noqa: E711 - elementwise
-    answers = bundle.predict(columns, windowed)
-    decisions = bundle.task.decide(answers)
-    table = chunk.rows.append_column(bundle.task.answer, pa.array(answers, mask=failed))
+    done = answer_by_ladder(bundle, columns, windowed, reasons)
+    decisions = bundle.task.decide(done.values)
+    added: dict[str, Any] = {bundle.task.answer: pa.array(done.values, mask=failed)}
     if decisions is not None:
-        table = table.append_column("decision", pa.array(decisions, mask=failed))
-    table = table.append_column("model_version", pa.repeat(bundle.version, len(answers)))
-    table = table.append_column("error", pa.array(errors, pa.string()))
-    return table, [table.num_rows, int(failed.sum()), len(chunk.malformed)]
+        added["decision"] = pa.array(decisions, mask=failed)
+    added["model_version"] = pa.repeat(bundle.version, n)
+    added["rung"] = pa.array(done.rungs, pa.string(), mask=failed)
+    added["reason"] = pa.array(done.reasons, pa.string(), mask=failed)
+    if explain:
+        told = [None if one is None else json.dumps(one) for one in explanations(bundle, done, ~failed)]
+        added["explanation"] = pa.array(told, pa.string())
+    added["error"] = pa.array(errors, pa.string())
+    table = chunk.rows
+    for name, column in added.items():
+        table = table.append_column(prefix + name, column)
+    lower = int(((done.rungs != bundle.model.rungs[0]) & ~failed).sum())
+    return table, [table.num_rows, int(failed.sum()), len(chunk.malformed), lower]
+
+
+def _times(columns: Mapping[str, Column]) -> np.ndarray:
+    """Return the times as of which rows are asked, (n,) int64 microseconds."""
+    return np.asarray(columns[AT.name]).astype("datetime64[us]").astype(np.int64)
 
 
 def _windowed(
@@ -130,7 +175,7 @@ def _windowed(
 ) -> dict[str, np.ndarray]:
     """Return the windowed features of rows; what is asked past the end of what is known becomes an error."""
     features = bundle.features
-    at = np.asarray(columns[AT.name]).astype("datetime64[us]").astype(np.int64)
+    at = _times(columns)
     beyond = (errors == None) & (at > events.until)  # noqa: E711 - elementwise
     limit = np.datetime64(min(events.until, LATEST), "us").astype("datetime64[s]")
     errors[beyond] = f"at: expected a time up to {limit}Z, as far as events are known"

@@ -142,6 +142,11 @@ class Stretch:
         """Return a source's events that became available in (after, until], in order."""
         return self.events[name].between(after, until)
 
+    def newest(self, name: str) -> int | None:
+        """Return when the newest event of a source became available; None where there is none."""
+        times = self.events[name].available_at
+        return int(times[-1]) if len(times) else None
+
 
 class EventReader(Protocol):
     """Where events can be read from, a stretch of time at once.
@@ -156,3 +161,25 @@ class EventReader(Protocol):
     def read(self, name: str, after: int, until: int) -> Events:
         """Return a source's events that became available in (after, until] and count in windows, in order."""
         ...
+
+    def newest(self, name: str) -> int | None:
+        """Return when the newest event of a source that counts became available; None where there is none."""
+        ...
+
+
+def stale(sources: Mapping[str, EventSource], newest: Mapping[str, int | None], times: np.ndarray) -> list[str | None]:
+    """Return, for questions asked at `times` (n,), the sources that have had no news for too long; None for none.
+
+    >>> hourly = EventSource("news", [], stale="1h")
+    >>> stale({"news": hourly}, {"news": 0}, np.array([3_600_000_000, 3_600_000_001]))
+    [None, 'stale: news']
+    """
+    gone = {}
+    for name, source in sources.items():
+        last = newest.get(name)
+        if source.stale is not None:
+            gone[name] = times > (-asof.LATEST if last is None else last) + source.stale_us
+    if not any(late.any() for late in gone.values()):
+        return [None] * len(times)
+    named = [[name for name, late in gone.items() if late[row]] for row in range(len(times))]
+    return [f"stale: {', '.join(names)}" if names else None for names in named]

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ringbound.errors import InputError, one_line
-from ringbound.features import asof
 from ringbound.features.asof import LATEST
 from ringbound.features.columns import Category, Column
 from ringbound.features.definition import FeatureSet
-from ringbound.features.events import Events, EventSource
+from ringbound.features.events import Events, EventSource, stale
 from ringbound.features.logged import from_log
 from ringbound.features.online import RETAINED, OnlineFeatures
 from ringbound.store.clock import WALL, Clock
@@ -104,17 +103,9 @@ class LiveFeatures:
             return "at: expected a time up to now; got one to come; leave it out to ask as of now"
         return self.online.refusal(at)
 
-    def stale(self, times: Sequence[int]) -> list[str | None]:
+    def stale(self, times: np.ndarray) -> list[str | None]:
         """Return, for questions asked at these times, the sources that have had no news for too long; None for none."""
-        silent = {
-            name: (self.online.newest[name] or -asof.LATEST) + source.stale_us
-            for name, source in self.features.sources.items()
-            if source.stale is not None
-        }
-        return [
-            f"stale: {', '.join(gone)}" if (gone := [n for n, until in silent.items() if time > until]) else None
-            for time in times
-        ]
+        return stale(self.features.sources, self.online.newest, times)
 
     def _restore(self) -> int:
         """Load what matters from the snapshot and the log; return the position that is saved."""

@@ -25,6 +25,10 @@ class LoggedEvents:
         """Return a source's events that became available in (after, until], in order."""
         return from_log(self.sources[name], self.store.since(name, after, until))
 
+    def newest(self, name: str) -> int | None:
+        """Return when the newest event of a source that counts became available; None where there is none."""
+        return self.store.newest(name, self.sources[name].lateness_us)
+
     def lags(self, name: str) -> np.ndarray:
         """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
         return self.store.lags(name)

@@ -50,6 +50,16 @@ class EventTables:
         counts = source.counts(_microseconds(table, source.time), _microseconds(table))
         return events_of(table if counts.all() else table.filter(pa.array(counts)), source, ids=ids)
 
+    def newest(self, name: str) -> int | None:
+        """Return when the newest event of a source that counts became available; None where there is none."""
+        for file in sorted((self.folder / name).glob("*.parquet"), reverse=True):
+            table, source = self._table(file, self.sources[name]), self.sources[name]
+            available = _microseconds(table)
+            counting = available[source.counts(_microseconds(table, source.time), available)]
+            if len(counting):
+                return int(counting.max())
+        return None
+
     def lags(self, name: str) -> np.ndarray:
         """Return how long after it happened each event of a source became available, (n,) int64 microseconds."""
         source = self.sources[name]

@@ -16,26 +16,40 @@ LOG = logging.getLogger(__name__)
 
 @dataclass
 class LadderAnswers:
-    """The answers for n rows, each with its rung, the reason why no better one answered, and the vector it is made from.
+    """The answers for n rows, each with its rung, and the reason why no better one answered.
 
-    `values` is (n,) float64; a vector is the model's input as float64 bytes, empty where the rung has none. `failed` are the
-    rungs that were asked and failed.
+    `values` is (n,) float64, `rungs` and `reasons` are (n,) of texts, None for no reason; `failed` are the rungs that were
+    asked and failed.
     """
 
     values: np.ndarray
-    rungs: list[str]
-    reasons: list[str | None]
-    vectors: list[bytes]
+    rungs: np.ndarray
+    reasons: np.ndarray
     failed: list[str] = field(default_factory=list)
+    _inputs: list[np.ndarray] = field(default_factory=list)
+
+    def __post_init__(self):
+        self._input = np.full(len(self.values), -1)
+        self._place = np.zeros(len(self.values), np.intp)
 
     def put(self, rows: np.ndarray, rung: str, values: np.ndarray, X: np.ndarray | None) -> None:
-        """Put a rung's answers for some rows in their places."""
+        """Put a rung's answers for some rows, made from X where it is made from vectors, in their places."""
         if not np.isfinite(values).all():
             raise ModelError(f"{rung}: expected finite answers; got others")
         self.values[rows] = values
-        for place, row in enumerate(rows.tolist()):
-            self.rungs[row] = rung
-            self.vectors[row] = b"" if X is None else X[place].tobytes()
+        self.rungs[rows] = rung
+        if X is not None:
+            self._input[rows] = len(self._inputs)
+            self._place[rows] = np.arange(len(rows))
+            self._inputs.append(X)
+
+    def vector(self, row: int) -> bytes:
+        """Return the vector that a row's answer is made from as float64 bytes, empty where its rung has none."""
+        return self._inputs[self._input[row]][self._place[row]].tobytes() if self._input[row] >= 0 else b""
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of some rows that one rung answered, (rows, columns)."""
+        return self._inputs[self._input[rows[0]]][self._place[rows]]
 
 
 def answer_by_ladder(
@@ -55,16 +69,13 @@ def answer_by_ladder(
     >>> from ringbound.testing import examples
     >>> from ringbound.testing.parcels import FEATURES, PROBLEM
     >>> columns = columns_from_rows(validate_rows(FEATURES, PROBLEM.examples), FEATURES.request)
-    >>> answer_by_ladder(examples.bundle(), columns, None, ["store", "store"]).rungs
+    >>> answer_by_ladder(examples.bundle(), columns, None, ["store", "store"]).rungs.tolist()
     ['reduced', 'reduced']
     """
     n = len(reasons)
-    done = LadderAnswers(np.full(n, np.nan), [""] * n, list(reasons), [b""] * n)
+    done = LadderAnswers(np.full(n, np.nan), np.full(n, "", object), np.array([*reasons, None], object)[:n])
     for name in bundle.model.rungs:
-        if name == "full":
-            rows = np.flatnonzero([reason is None for reason in done.reasons])
-        else:
-            rows = np.flatnonzero([not rung for rung in done.rungs])
+        rows = np.flatnonzero(done.reasons == None if name == "full" else done.rungs == "")  # noqa: E711 - elementwise
         if not len(rows):
             continue
         if name not in resting or name == bundle.model.rungs[-1]:
@@ -74,8 +85,7 @@ def answer_by_ladder(
             except Exception:  # whatever a model does, the next rung answers
                 LOG.exception("rung %s failed on %d rows; the next one answers", name, len(rows))
                 done.failed.append(name)
-        for row in rows.tolist():
-            done.reasons[row] = done.reasons[row] or "model"
+        done.reasons[rows[done.reasons[rows] == None]] = "model"  # noqa: E711
     return done
 
 
@@ -87,7 +97,7 @@ def _answer(
     rows: np.ndarray,
     done: LadderAnswers,
 ) -> None:
-    every = len(rows) == len(done.rungs)
+    every = len(rows) == len(done.values)
     some: Callable[[Mapping], Mapping] = lambda given: given if every else {k: c[rows] for k, c in given.items()}  # noqa: E731
     features = bundle.features
     if name == "default":

@@ -179,7 +179,7 @@ class Predictor:
                 if views:
                     ats = [self._asked(row) for row in rows]
                     windowed, times = live.values([vars(row) for row in rows], ats)
-                    return windowed, times.tolist(), live.stale(times.tolist())
+                    return windowed, times.tolist(), live.stale(times)
             except StoreError as error:
                 LOG.error("%s; answering from the rungs below for %g s", error, RETRY_S)
                 self._store.failed()
@@ -223,11 +223,11 @@ class Predictor:
             recorded = {"recorded": self.recorder.keep(made, None if later or self.live is None else self.live.store)}
         else:
             recorded = {}
-        name = self.bundle.task.answer
+        name, rungs, reasons = self.bundle.task.answer, done.rungs.tolist(), done.reasons.tolist()
         return [
             {"prediction_id": ids[i], name: value}
             | ({} if decisions is None else {"decision": decided[i]})
-            | {"model_version": self.bundle.version, "rung": done.rungs[i], "reason": done.reasons[i]}
+            | {"model_version": self.bundle.version, "rung": rungs[i], "reason": reasons[i]}
             | recorded
             | {"explanation": explained[i]}
             for i, value in enumerate(done.values.tolist())
@@ -253,7 +253,7 @@ class Predictor:
                 features=self.bundle.features.hash,
                 answer=float(done.values[i]),
                 row=one.row.model_dump_json(include=fields),
-                vector=done.vectors[i],
+                vector=done.vector(i),
                 rung=done.rungs[i],
                 reason=done.reasons[i],
                 decision=decided[i],

@@ -32,18 +32,20 @@ class Explanation(pydantic.BaseModel):
     others: float = pydantic.Field(description="what all other features add together")
 
 
-def explanations(bundle: Bundle, done: LadderAnswers, wanted: Sequence[bool]) -> list[dict[str, Any] | None]:
+def explanations(
+    bundle: Bundle, done: LadderAnswers, wanted: Sequence[bool] | np.ndarray
+) -> list[dict[str, Any] | None]:
     """Return, for the rows for which it is wanted, what counted most; None where a constant or a rate answered."""
     found: list[dict[str, Any] | None] = [None] * len(wanted)
-    if not any(wanted):
+    if not np.any(wanted):
         return found
     for name, rung in (("full", bundle.full), ("reduced", bundle.reduced)):
-        rows = [i for i, want in enumerate(wanted) if want and done.rungs[i] == name]
-        if rung is None or not rows:
+        rows = np.flatnonzero(np.asarray(wanted) & (done.rungs == name))
+        if rung is None or not len(rows):
             continue
-        X = np.array([np.frombuffer(done.vectors[i], np.float64) for i in rows])
+        X = done.matrix(rows)
         effects = rung.explain(X)
-        for i, x, values in zip(rows, X, effects.values, strict=True):
+        for i, x, values in zip(rows.tolist(), X, effects.values, strict=True):
             found[i] = explanation(bundle, rung, x, values, effects.base)
     return found
 

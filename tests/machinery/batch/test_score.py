@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ringbound.batch.score import score
 from ringbound.errors import InputError
 from ringbound.models.bundle import load_bundle
 from ringbound.serving.predictor import Predictor
+from ringbound.serving.request import columns_from_rows, validate_rows
 
 
 @pytest.fixture
@@ -109,11 +111,11 @@ def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, events, questions
     score(str(file), tmp_path / "whole.csv", bundle, events=events, progress=False)
     real, calls = batch._scored, []
 
-    def dying(*arguments):
+    def dying(*arguments, **options):
         calls.append(1)
         if len(calls) == 4:
             raise OSError(28, "No space left on device")
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(batch, "_scored", dying)
     with pytest.raises((OSError, InputError)):
@@ -198,6 +200,39 @@ def test_a_scored_file_is_refused_in_one_line(bundle, events, questions, tmp_pat
     score(str(first), again, bundle, events=events, progress=False)
     with pytest.raises(InputError, match=r"expected rows without the columns that scoring adds; got \['probability'"):
         score(str(again), tmp_path / "twice.parquet", bundle, events=events, progress=False)
+
+
+def test_a_scored_file_is_scored_again_under_other_names(bundle, events, questions, tmp_path):
+    first, scored = write(questions[:50], tmp_path / "in.parquet"), tmp_path / "scored.parquet"
+    score(str(first), scored, bundle, events=events, progress=False)
+    again = tmp_path / "again.parquet"
+    score(str(scored), again, bundle, events=events, prefix="new_", explain=True, progress=False)
+    table = pq.read_table(again).to_pandas()
+    assert table["new_probability"].tolist() == table["probability"].tolist()
+    assert [name for name in table if name.startswith("new_")] == [
+        "new_probability", "new_decision", "new_model_version", "new_rung", "new_reason", "new_explanation", "new_error",
+    ]  # fmt: skip
+
+
+def test_a_row_without_news_gets_the_rung_below_as_online(bundle, events, questions, tmp_path, monkeypatch):
+    """A source that is silent is told, row by row; the answer is the reduced model's."""
+    late = [question | {"at": "2020-03-30T00:30:00Z"} for question in questions[:20]]
+    file, output = write([*questions[-20:], *late], tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+    sources = {n: replace(s, stale="1h") if n == "pickups" else s for n, s in bundle.features.sources.items()}
+    monkeypatch.setattr(bundle.features, "sources", sources)
+    done = score(str(file), output, bundle, events=events, explain=True, progress=False)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (done.errors, done.lower) == (0, 20)
+    assert [(row["rung"], row["reason"]) for row in rows[:20]] == [("full", None)] * 20
+    assert [(row["rung"], row["reason"]) for row in rows[20:]] == [("reduced", "stale: pickups")] * 20
+    given = [{name: value for name, value in row.items() if name in questions[0]} for row in rows[20:]]
+    columns = columns_from_rows(validate_rows(bundle.features, given), bundle.features.request)
+    values = bundle.features.compute(columns, bundle.references, names=bundle.features.plain)
+    assert [row["probability"] for row in rows[20:]] == bundle.reduced.answer(values).tolist()
+    for row in rows:
+        told = json.loads(row["explanation"])
+        total = told["base"] + told["others"] + sum(one["effect"] for one in told["effects"])
+        assert total == pytest.approx(told["margin"])
 
 
 def test_lines_put_aside_by_an_earlier_run_do_not_outlive_it(bundle, events, questions, tmp_path):
