@@ -28,6 +28,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "ringbound.evaluation.card": ("model_card",),
     "ringbound.evaluation.decisions": ("decision_table",),
     "ringbound.evaluation.drift": ("answer_drift",),
+    "ringbound.evaluation.effects": ("effect_table",),
     "ringbound.evaluation.importance": ("importance_table",),
     "ringbound.evaluation.ladder": ("evaluate_ladder",),
     "ringbound.evaluation.months": ("judged_months", "month_table"),

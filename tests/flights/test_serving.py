@@ -88,6 +88,9 @@ def test_answers_are_made_again_from_their_records(clone, service, recent):
     assert told["lineage"]["code"]
     outcome = {"prediction_id": name, "time": "2013-04-10T03:00:00Z", "outcome": True}
     assert service.post("outcomes", {"outcomes": [outcome]})[1]["accepted"] == 1
+    said = clone.call("ringbound", "outcomes").stdout
+    assert re.search(r"predictions +known +mean probability +mean outcome +log_loss", said)
+    assert re.search(rf"{told['lineage']['model']} +full +[1-9]\d+ +0\.\d+ +0\.\d+ +1\.0 +\d\.\d+", said)
 
 
 def test_vectors_are_the_training_tables(clone, service, recent):

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ringbound.cli import events, features, pipeline, receipts, release, serving
+from ringbound.cli import events, features, outcomes, pipeline, receipts, release, serving
 from ringbound.errors import RingboundError, one_line
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -23,6 +23,7 @@ for command in (
     pipeline.summary,
     serving.score,
     serving.serve,
+    outcomes.outcomes,
     release.gate,
     release.report,
     release.ladder,

@@ -8,7 +8,7 @@ import typer
 
 from ringbound import workspace
 from ringbound.cli.options import StoreOption
-from ringbound.errors import StoreError
+from ringbound.errors import BundleError, StoreError
 
 app = typer.Typer(
     no_args_is_help=True, help="Say what an answer was made of, make it again, and find records that were changed."
@@ -28,7 +28,12 @@ def show(
     kept = opened.find([name]).get(name)
     if kept is None:
         raise StoreError(f"receipts: expected the id of a prediction in the store; there is none {name!r}")
-    typer.echo(json.dumps(receipt(find_bundle(workspace.root(), kept.model_version), opened, name), indent=1))
+    try:
+        bundle = find_bundle(workspace.root(), kept.model_version)
+    except BundleError as error:
+        typer.echo(f"{error}; values and explanation are left out", err=True)
+        bundle = None
+    typer.echo(json.dumps(receipt(bundle, opened, name), indent=1))
 
 
 @app.command()
@@ -65,6 +70,8 @@ def check(store: StoreOption = None) -> None:
     from ringbound.store import Store
 
     done = check_seals(Store(store or workspace.default_store()))
+    if not done.seals:
+        raise StoreError("receipts: expected a store with sealed records; this one has none; see --store")
     typer.echo(f"{done.records:,} records under {done.seals:,} seals: {len(done.wrong):,} wrong")
     for says in done.wrong[:10]:
         typer.echo(says)

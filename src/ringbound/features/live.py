@@ -48,7 +48,7 @@ class LiveFeatures:
         self.snapshot = snapshot
         self.online = OnlineFeatures(features, retained)
         self.newest: int | None = None
-        self._generation = store.generation
+        self._whole = False
         self._saved = self._restore()
 
     def present(self) -> int:
@@ -57,14 +57,9 @@ class LiveFeatures:
 
     def refresh(self) -> None:
         """Take in what the log has got since the last time."""
-        while True:
-            rows = self.store.tail(self.online.position)
-            if self.store.generation != self._generation:  # another file, a backup say: what was known may not be in it
-                self._generation = self.store.generation
-                self._saved = self._restore()
-                continue
-            if not rows:
-                break
+        if not self._whole:  # the last time it could not be read
+            self._saved = self._restore()
+        while rows := self.store.tail(self.online.position):
             before, void = self.present(), any(event.voids for event in rows)
             if void:
                 self.newest = self.store.end().newest
@@ -72,6 +67,7 @@ class LiveFeatures:
                 self.newest = max(self.newest or 0, max(event.available_at for event in rows))
             self.online.apply(rows, self.present())
             if void and self.present() < before:  # what was forgotten since may be asked about again
+                self._whole = False
                 self._restore()
             elif void:
                 for name, source in self.features.sources.items():
@@ -126,6 +122,7 @@ class LiveFeatures:
             else:
                 events[name] = from_log(source, self.store.since(name, after, LATEST, end))
         self.online.load(events, end, present)
+        self._whole = True
         return saved if end - saved < SNAPSHOT_EVERY else self.save(events)
 
     def _tail(self, after: int, until: int) -> Iterator[LoggedEvent]:

@@ -23,6 +23,8 @@ from ringbound.errors import ModelError
 from ringbound.models.linear import LinearModel
 from ringbound.models.trees import TreeModel
 
+MARGINS = ("sigmoid", "identity", "identity_multiclass")
+"""How a margin may become the answer: by the logistic function or, a regression's or a forest's, as it is."""
 BLOCK = 4_000_000
 """Numbers held at once."""
 
@@ -31,7 +33,7 @@ BLOCK = 4_000_000
 class Effects:
     """What each column adds to the margin of n rows, (n, columns): with `base`, these add up to `margin`, (n,).
 
-    The margin is the log-odds of a probability before calibration, or a regression's value.
+    The margin is the log-odds of a probability before calibration; of a regression or a forest it is the answer itself.
     """
 
     base: float
@@ -77,7 +79,10 @@ class Paths:
 
 
 def _paths(model: dict[str, Any]) -> Paths:
-    """Read a model as Treelite writes it."""
+    """Read a model as Treelite writes it; `ModelError` where its answer is not made of one margin."""
+    if model["postprocessor"] not in MARGINS or model["num_target"] != 1 or max(model["num_class"]) > 2:
+        kind = f"{model['postprocessor']}, {model['num_target']} targets, classes {model['num_class']}"
+        raise ModelError(f"explain: expected trees with one answer, by {', '.join(MARGINS)}; got {kind}")
     trees = model["trees"]
     share = 1 / len(trees) if model["average_tree_output"] else 1.0
     paths = Paths(float(model["base_scores"][-1]))
@@ -113,7 +118,10 @@ def _walk(
     else:
         raise ModelError(f"explain: expected trees that compare by < or <=; got {node['comparison_op']}")
     for child, left in ((node["left_child"], True), (node["right_child"], False)):
-        z = nodes[child]["data_count"] / node["data_count"] if node.get("data_count") else 0.5
+        here, there = node.get("data_count"), nodes[child].get("data_count")
+        if not here or there is None:
+            raise ModelError("explain: expected trees that say how many rows each node has learnt from; these do not")
+        z = there / here
         _walk(nodes, child, [*way, (number, node["split_feature_id"], left, z)], share, paths)
 
 

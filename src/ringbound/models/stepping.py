@@ -33,9 +33,15 @@ class LadderAnswers:
         self._place = np.zeros(len(self.values), np.intp)
 
     def put(self, rows: np.ndarray, rung: str, values: np.ndarray, X: np.ndarray | None) -> None:
-        """Put a rung's answers for some rows, made from X where it is made from vectors, in their places."""
-        if not np.isfinite(values).all():
-            raise ModelError(f"{rung}: expected finite answers; got others")
+        """Put a rung's answers for some rows, made from X where it is made from vectors, in their places.
+
+        What is no number is none: the row is left for the next rung.
+        """
+        good = np.isfinite(values)
+        if not good.all():
+            LOG.error("rung %s: %d of %d answers are no numbers", rung, (~good).sum(), len(rows))
+            self.reasons[rows[~good & (self.reasons[rows] == None)]] = "model"  # noqa: E711 - elementwise
+            rows, values, X = rows[good], values[good], None if X is None else X[good]
         self.values[rows] = values
         self.rungs[rows] = rung
         if X is not None:

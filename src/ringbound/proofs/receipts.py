@@ -29,8 +29,9 @@ def verify(store: Store, predictions: Sequence[Prediction], bundles: Bundles) ->
     """Make answers again from their records and the log, by the models that gave them, and say where one differs."""
     done: dict[str, Verified] = {}
     by_model: dict[str, list[Prediction]] = {}
+    seals = store.seals_of([kept.prediction_id for kept in predictions])
     for kept in predictions:
-        if says := _seal_differs(store, kept):
+        if says := _differs_from_seal(seals.get(kept.prediction_id), kept):
             done[kept.prediction_id] = Verified(kept.prediction_id, "record", says)
         else:
             by_model.setdefault(kept.model_version, []).append(kept)
@@ -46,15 +47,10 @@ def verify(store: Store, predictions: Sequence[Prediction], bundles: Bundles) ->
     return [done[kept.prediction_id] for kept in predictions]
 
 
-def _seal_differs(store: Store, kept: Prediction) -> str:
-    seal = store.seal_of(kept.prediction_id)
+def _differs_from_seal(seal: Seal | None, kept: Prediction) -> str:
+    """Return how a record differs from what its seal says; nothing where it does not."""
     if seal is None:
         return "it is under no seal"
-    return _against(seal, kept)
-
-
-def _against(seal: Seal, kept: Prediction) -> str:
-    """Return how a record differs from what its seal says; nothing where it does not."""
     if not seal.sound:
         return f"seal {seal.number} of {seal.chain}: its root is not that of its records"
     if seal.digests.get(kept.prediction_id) != digest(kept):
@@ -107,11 +103,12 @@ class SealCheck:
 
 def check_seals(store: Store) -> SealCheck:
     """Hold every record against its seal, and every seal against the one before it."""
-    seals = records = after = 0
+    seals = records = 0
+    last: tuple[str, int] = ("", 0)
     roots: dict[str, tuple[int, str]] = {}
     wrong: list[str] = []
-    while some := store.seals(after):
-        after = some[-1].seal
+    while some := store.seals(*last):
+        last = (some[-1].chain, some[-1].number)
         for seal in some:
             seals += 1
             number, root = roots.get(seal.chain, (0, "0" * 64))
@@ -128,4 +125,4 @@ def _wrong(seal: Seal, there: Mapping[str, Prediction]) -> list[str]:
     if not seal.sound:
         return [f"seal {seal.number} of {seal.chain}: its root is not that of its records"]
     dropped = [f"{name}: the record was dropped after it was sealed" for name in seal.digests if name not in there]
-    return dropped + [f"{name}: {says}" for name, kept in there.items() if (says := _against(seal, kept))]
+    return dropped + [f"{name}: {says}" for name, kept in there.items() if (says := _differs_from_seal(seal, kept))]

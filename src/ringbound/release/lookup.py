@@ -1,11 +1,12 @@
 """A model by its version alone, wherever in the history of the workspace it is."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from ringbound import workspace
 from ringbound.errors import BundleError, WorkspaceError
 from ringbound.models.bundle import Bundle, load_bundle
-from ringbound.models.facts import FACTS, ModelFacts, read_facts
+from ringbound.models.facts import ModelFacts, read_facts
 from ringbound.workspace import layout
 from ringbound.workspace.revision import Revision, git
 
@@ -16,8 +17,9 @@ def find_bundle(root: Path, version: str) -> Bundle:
     `BundleError` says where it cannot be had, or is for other features than those that are installed.
     """
     own = root / layout.MODELS
-    if (own / FACTS).is_file() and read_facts(own).model.version == version:
-        return load_bundle(own)
+    with suppress(BundleError):  # damaged, or none: history has it
+        if read_facts(own).model.version == version:
+            return load_bundle(own)
     try:
         commits = git(root, "log", "--all", "--format=%H", f"-S{version}", "--", layout.MODEL).split()
     except WorkspaceError as error:

@@ -12,6 +12,8 @@ ANSWERS = Counted(
     ["rung", "reason"],
 )
 
+LOST = Counted("ringbound_records_lost_total", "predictions given up unrecorded, for a store that did not come back")
+
 
 def count(answers: Iterable[dict[str, Any]]) -> None:
     """Count answers by rung and reason."""

@@ -9,6 +9,7 @@ at once, until it has caught up.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -18,9 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ringbound.errors import InputError
+from ringbound.serving.body import OverloadError
 
 TARGET_S = 0.02
 """How long a request for few rows may wait for the thread when much is asked."""
+IDLE_S = 1.0
+LOG = logging.getLogger(__name__)
 INTERVAL_S = 0.1
 """For how long none has waited less than that when too much is asked."""
 
@@ -68,8 +72,9 @@ class Gatherer:
     """Answers rows by `answer`, in one thread, `most` rows or fewer at once where several requests wait.
 
     `step_down` answers rows at once, for a reason, where the thread has not in `deadline_s`, and as much again for each
-    hundred rows: it must need nothing that can hang. `doing` says what the thread is at, for that reason. Where `waiting`
-    rows wait already, new ones are stepped down.
+    hundred rows: it must need nothing that can hang. `doing` says what the thread is at, for that reason; `give_up` is told
+    of rows whose answer by the thread nobody will get. Where `waiting` rows wait already, new ones are refused. `idle` is
+    called by the thread when it has had nothing to do for a second, and at the end.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class Gatherer:
         deadline_s: float,
         most: int = 1000,
         waiting: int = 4000,
+        give_up: Callable[[Sequence[Any]], None] = lambda rows: None,
+        idle: Callable[[], None] = lambda: None,
     ):
         self._answer = answer
         self._step_down = step_down
@@ -88,12 +95,15 @@ class Gatherer:
         self._deadline_s = deadline_s
         self._most = most
         self._most_waiting = waiting
+        self._give_up = give_up
+        self._idle = idle
         self._put = self._taken = 0
         self._long_since: float | None = None
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._since: float | None = None
         self._limit_s = deadline_s
-        threading.Thread(target=self._work, name="answers", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
+        self._thread.start()
 
     async def answer(self, rows: Sequence[Any], *, low: bool = False) -> list[Any]:
         """Return the rows' answers: the thread's or, where it takes longer than the deadline, those of `step_down`.
@@ -103,24 +113,34 @@ class Gatherer:
         """
         if self._stuck():
             return self._step_down(rows, self._doing() or "overload")
-        if (low and self.overloaded) or self.waiting + len(rows) > self._most_waiting:
+        if low and self.overloaded:
             return self._step_down(rows, "overload")
-        job = _Job(rows)
-        self._put += len(rows)
-        self._jobs.put(job)
+        job = self._taken_on(_Job(rows))
         try:
             return await job.wait(self._time_for(len(rows)))
         except TimeoutError:
+            self._give_up(rows)
             return self._step_down(rows, (self._busy_s() > self._limit_s / 2 and self._doing()) or "overload")
 
     async def call(self, call: Callable[[Sequence[Any]], Any], rows: Sequence[Any]) -> Any:
         """Return what `call` makes of rows, in the thread; `TimeoutError` where that takes longer than the deadline."""
         if self._stuck():
             raise TimeoutError
-        job = _Job(rows, call)
-        self._put += len(rows)
-        self._jobs.put(job)
+        job = self._taken_on(_Job(rows, call))
         return await job.wait(self._time_for(len(rows)))
+
+    def _taken_on(self, job: _Job) -> _Job:
+        """Put a job in the queue, unless that is full."""
+        if self.waiting + len(job.rows) > self._most_waiting:
+            raise OverloadError("expected fewer requests at once; try again after Retry-After")
+        self._put += len(job.rows)
+        self._jobs.put(job)
+        return job
+
+    def stop(self, within_s: float) -> None:
+        """Do what waits, then end."""
+        self._jobs.put(None)
+        self._thread.join(within_s)
 
     @property
     def waiting(self) -> int:
@@ -146,7 +166,14 @@ class Gatherer:
 
     def _work(self) -> None:
         while True:
-            job: _Job | None = self._jobs.get()
+            try:
+                job = self._jobs.get(timeout=IDLE_S)
+            except queue.Empty:
+                self._rest()
+                continue
+            if job is None:
+                self._rest()
+                return
             while job is not None:
                 together, job = self._next(job)
                 rows = sum(len(one.rows) for one in together)
@@ -163,6 +190,12 @@ class Gatherer:
                 self._since = None
             self._long_since = None  # nobody waits any more
 
+    def _rest(self) -> None:
+        try:
+            self._idle()
+        except Exception:  # the thread must live
+            LOG.exception("what is done when there is nothing to do has failed")
+
     def _note(self, first: _Job, now: float) -> None:
         """Note since when nobody has waited less than is meant."""
         if not first.waits_long(now):
@@ -177,6 +210,9 @@ class Gatherer:
             try:
                 following = self._jobs.get_nowait()
             except queue.Empty:
+                break
+            if following is None:  # the end comes after what is being done
+                self._jobs.put(None)
                 break
             if following.call is not None or rows + len(following.rows) > self._most:
                 return together, following

@@ -5,8 +5,6 @@ clients that speak anything but JSON still get.
 """
 
 import asyncio
-import math
-import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
@@ -21,8 +19,6 @@ RECEIPTS = "/receipts/"
 """What stands before a prediction's id where its receipt is asked for by GET."""
 BEAT_S, LATE_S, LATE_FOR_S = 0.005, 0.03, 0.15
 """How often the loop's lateness is noted, what is late, and for how long it is before that is too much."""
-LEAST = 32
-"""Requests at once that are never too many."""
 Route = Callable[[bytes], Awaitable[Any]]
 
 
@@ -32,25 +28,15 @@ class Routed(Protocol):
     routes: Mapping[str, Route]
 
 
-class Admission:
-    """Says how long a request that came now would wait: by how many are being answered, and how long each takes then.
-
-    >>> admission = Admission()
-    >>> for _ in range(100): admission.came(0.0)
-    >>> for n in range(1, 51): admission.left(n / 1000)
-    >>> admission.number, round(admission.wait_s, 3)
-    (50, 0.05)
-    """
+class Lateness:
+    """How late a loop is: what has not been read from its sockets waits too, and nobody else counts it."""
 
     def __init__(self) -> None:
-        self.number = 0
-        self._each_s: float | None = None
-        self._last = 0.0
         self._due: float | None = None
         self._late_since: float | None = None
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to note how late the loop is: what has not been read from its sockets waits too, and nobody counts it."""
+        """Begin to note it, where that has not begun."""
         if self._due is None:
             self._due = loop.time()
             self._beat(loop)
@@ -65,40 +51,21 @@ class Admission:
         self._due = now + BEAT_S
         loop.call_at(self._due, self._beat, loop)
 
-    def late(self, now: float) -> bool:
+    def too_long(self, now: float) -> bool:
         """Whether the loop has been late for a while, not just once, by what many rows at once take."""
         return self._late_since is not None and now - self._late_since > LATE_FOR_S
-
-    def came(self, now: float) -> None:
-        """Note that a request has come."""
-        if self.number == 0:
-            self._last = now
-        self.number += 1
-
-    def left(self, now: float) -> None:
-        """Note that one has been answered: the time since the last one is what each takes, while there are others."""
-        each, self._last = now - self._last, now
-        self._each_s = each if self._each_s is None else self._each_s + (each - self._each_s) / 50
-        self.number -= 1
-
-    @property
-    def wait_s(self) -> float:
-        """Seconds after which all that are here will be answered."""
-        return self.number * (self._each_s or 0.0)
 
 
 class HotPath:
     """ASGI middleware: a POST of JSON to one of `service().routes` is answered by it, everything else by `app`.
 
-    A request that would wait longer than `most_s` is refused at once: who asks can try elsewhere, and the others are not held
-    up.
+    While more comes than can be read, it is refused at once: who asks can try elsewhere, and the others are not held up.
     """
 
-    def __init__(self, app: Callable, service: Callable[[], Routed | None], *, most_s: float = math.inf):
+    def __init__(self, app: Callable, service: Callable[[], Routed | None]):
         self.app = app
         self.service = service
-        self.most_s = most_s
-        self.admission = Admission()
+        self.lateness = Lateness()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -106,21 +73,17 @@ class HotPath:
         if route is None:
             return await self.app(scope, receive, send)
         loop = asyncio.get_running_loop()
-        self.admission.watch(loop)
-        full = self.admission.number >= LEAST and self.admission.wait_s > self.most_s
-        if full or self.admission.late(loop.time()):
-            status, content = _failed(OverloadError("expected fewer requests at once; try again after Retry-After"))
-        else:
-            self.admission.came(time.monotonic())
-            try:
-                body = await _body(receive) if scope["method"] == "POST" else _named(scope)
-                if body is None:
-                    return None
-                status, content = 200, orjson.dumps(await route(body))
-            except Exception as error:  # whatever it is, who asks gets one line
-                status, content = _failed(error)
-            finally:
-                self.admission.left(time.monotonic())
+        self.lateness.watch(loop)
+        try:
+            if self.lateness.too_long(loop.time()):
+                raise OverloadError("expected fewer requests at once; try again after Retry-After")
+            body = await _body(receive) if scope["method"] == "POST" else _named(scope)
+            if body is None:
+                return None
+            status, content = 200, orjson.dumps(await route(body))
+        except Exception as error:  # whatever it is, who asks gets one line
+            status, says = refusal(error)
+            content = orjson.dumps({"error": says})
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         if status in (429, 503):
             headers.append((b"retry-after", b"1"))
@@ -142,11 +105,6 @@ class HotPath:
             if name == b"content-encoding":
                 return None
         return service.routes.get(scope["path"])
-
-
-def _failed(error: Exception) -> tuple[int, bytes]:
-    status, says = refusal(error)
-    return status, orjson.dumps({"error": says})
 
 
 def _named(scope: Scope) -> bytes:

@@ -65,13 +65,17 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
     return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
-    """A row that is validated, whether its answer is to be explained, and when it came in, in monotonic seconds."""
+    """A row that is validated, whether its answer is to be explained, and when it came in, in monotonic seconds.
+
+    It is `given_up` where somebody else has answered it meanwhile: then there is nothing to record.
+    """
 
     row: pydantic.BaseModel
     explain: bool = False
     since: float = 0.0
+    given_up: bool = False
 
 
 class Predictor:
@@ -130,7 +134,7 @@ class Predictor:
             windowed, times, reasons = self._known(rows)
             self.doing = "model"
             done = self._by_ladder(columns, windowed, reasons)
-            explained = explanations(self.bundle, done, [one.explain for one in asked])
+            explained = self._explained(done, asked)
             self.doing = "store"
             return self._told(asked, times, done, explained)
         finally:
@@ -142,16 +146,27 @@ class Predictor:
         for reasons in ([None] * len(rows), ["store"] * len(rows)):
             nothing = {name: np.full(len(rows), np.nan) for name in self.bundle.features.windowed}
             done = answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), nothing, reasons)
-            explanations(self.bundle, done, [True] * len(rows))
+            self._explained(done, [Asked(row, explain=True) for row in rows])
 
     def step_down(self, asked: Sequence[Asked], reason: str) -> list[dict[str, Any]]:
-        """Answer rows without asking store or full model, for a reason; they are recorded with the next answers."""
+        """Answer rows without asking store or full model, and unexplained, for a reason; they are recorded a little later."""
         rows = [one.row for one in asked]
         times = self._times(rows)
         done = self._by_ladder(columns_from_rows(rows, self.fields), None, [reason] * len(rows))
-        return self._told(
-            asked, times, done, explanations(self.bundle, done, [one.explain for one in asked]), later=True
-        )
+        return self._told(asked, times, done, [None] * len(asked), later=True)
+
+    def flush(self) -> None:
+        """Record what was answered and could not be recorded then, as far as the store can be asked."""
+        if self.live is not None:
+            self.recorder.flush(self.live.store)
+
+    def _explained(self, done: LadderAnswers, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
+        """Explain the answers for which it is asked; an answer that cannot be explained is an answer all the same."""
+        try:
+            return explanations(self.bundle, done, [one.explain for one in asked])
+        except Exception:  # whatever a model's file holds
+            LOG.exception("answers cannot be explained")
+            return [None] * len(asked)
 
     def refusal(self, row: pydantic.BaseModel) -> str | None:
         """Return why the time that a validated row asks about has no answer, None where it has one."""
@@ -185,10 +200,6 @@ class Predictor:
                 self._store.failed()
         return None, self._times(rows), ["store" if views else None] * len(rows)
 
-    def moment(self) -> float:
-        """Return the present as `Asked.since` has it."""
-        return self._monotonic()
-
     def open(self) -> LiveFeatures:
         """Return the live features, opened now if they were not; `StoreError` where they cannot be."""
         if self.live is None:
@@ -219,7 +230,11 @@ class Predictor:
         decided = [None] * len(asked) if decisions is None else decisions.tolist()
         ids = [self._new_id() for _ in asked]
         if self.keeps:
-            made = self._records(asked, ids, times, done, decided)
+            made = [
+                record
+                for one, record in zip(asked, self._records(asked, ids, times, done, decided), strict=True)
+                if later or not one.given_up
+            ]
             recorded = {"recorded": self.recorder.keep(made, None if later or self.live is None else self.live.store)}
         else:
             recorded = {}
@@ -251,7 +266,7 @@ class Predictor:
                 position=self.live.online.position if self.live else 0,
                 model_version=self.bundle.version,
                 features=self.bundle.features.hash,
-                answer=float(done.values[i]),
+                answer=float(done.values[i]) + 0.0,  # SQLite has no -0.0
                 row=one.row.model_dump_json(include=fields),
                 vector=done.vector(i),
                 rung=done.rungs[i],
@@ -266,9 +281,9 @@ class Predictor:
     def look_up(self, rows: Sequence[pydantic.BaseModel]) -> tuple[dict[str, Column], np.ndarray]:
         """Return every feature of validated rows, and the times, in microseconds, as of which they are."""
         columns = columns_from_rows(rows, self.fields)
-        if self.live is None:
+        if not self.keeps:
             return self.bundle.features.compute(columns, self.bundle.references), np.zeros(len(rows), np.int64)
-        windowed, times = self.live.values([vars(row) for row in rows], [self._asked(row) for row in rows])
+        windowed, times = self.open().values([vars(row) for row in rows], [self._asked(row) for row in rows])
         return self.bundle.features.compute(columns, self.bundle.references, windowed), times
 
     def describe(self, rows: Sequence[pydantic.BaseModel]) -> dict[str, Any]:

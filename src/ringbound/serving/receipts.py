@@ -5,24 +5,28 @@ from typing import Any
 import numpy as np
 
 from ringbound.data.values import shown
+from ringbound.errors import InputError, ModelError, NotAValueError
 from ringbound.models.bundle import Bundle
 from ringbound.serving.body import NotThereError
+from ringbound.serving.outcomes import ID
 from ringbound.serving.reasons import explanation
 from ringbound.store import Prediction, Store, instant
 from ringbound.store.sealing import Seal, digest, includes, inclusion
 
 
-def receipt(bundle: Bundle, store: Store, name: str) -> dict[str, Any]:
+def receipt(bundle: Bundle | None, store: Store, name: str) -> dict[str, Any]:
     """Return everything that is known of a prediction: lineage, values, explanation, outcomes, and the proof of its seal.
 
     `NotThereError` where there is none of this id. What only the model knows is None where another than `bundle` answered.
     """
-    found = store.find([name])
+    try:
+        found = store.find([str(ID.parse(name))])
+    except NotAValueError as error:
+        raise InputError(f"prediction_id: {error}") from None
     if name not in found:
         raise NotThereError(f"prediction_id: expected that of a prediction in the store; there is none {shown(name)}")
-    kept, seal = found[name], store.seal_of(name)
-    mine = kept.model_version == bundle.version
-    model = bundle.model
+    kept, seal = found[name], store.seals_of([name]).get(name)
+    mine = bundle if bundle is not None and kept.model_version == bundle.version else None
     return {
         "prediction_id": name,
         "made_at": instant(kept.made_at),
@@ -38,10 +42,10 @@ def receipt(bundle: Bundle, store: Store, name: str) -> dict[str, Any]:
             "features": kept.features,
             "code": kept.code,
             "log": {"id": store.log, "position": kept.position},
-            "learnt": vars(model.learnt) if mine else None,
+            "learnt": vars(mine.model.learnt) if mine else None,
         },
-        "values": _values(bundle, kept) if mine and kept.vector else None,
-        "explanation": _explained(bundle, kept) if mine and kept.vector else None,
+        "values": _values(mine, kept) if mine and kept.vector else None,
+        "explanation": _explained(mine, kept) if mine and kept.vector else None,
         "outcomes": [
             {"time": instant(one.time), "value": one.value, "available_at": instant(one.available_at)}
             for one in store.outcomes_of(name)
@@ -59,21 +63,19 @@ def _values(bundle: Bundle, kept: Prediction) -> dict[str, float | str | None]:
     return told
 
 
-def _explained(bundle: Bundle, kept: Prediction) -> dict[str, Any]:
+def _explained(bundle: Bundle, kept: Prediction) -> dict[str, Any] | None:
     rung, x = bundle.rung(kept.rung), np.frombuffer(kept.vector, np.float64)
-    effects = rung.explain(x[None])
+    try:
+        effects = rung.explain(x[None])
+    except ModelError:  # of a kind that cannot be explained, or whose file is damaged
+        return None
     return explanation(bundle, rung, x, effects.values[0], effects.base)
 
 
 def _sealed(seal: Seal, kept: Prediction) -> dict[str, Any]:
+    told: dict[str, Any] = {"chain": seal.chain, "number": seal.number, "root": seal.root, "record": digest(kept)}
     digests = seal.digests
-    place = list(digests).index(kept.prediction_id)
-    proof = inclusion(seal.previous, list(digests.values()), place)
-    return {
-        "chain": seal.chain,
-        "number": seal.number,
-        "root": seal.root,
-        "record": digest(kept),
-        "proof": [list(step) for step in proof],
-        "holds": includes(digest(kept), proof, seal.root),
-    }
+    if not seal.sound or kept.prediction_id not in digests:
+        return told | {"proof": [], "holds": False}
+    proof = inclusion(seal.previous, list(digests.values()), list(digests).index(kept.prediction_id))
+    return told | {"proof": [list(step) for step in proof], "holds": includes(told["record"], proof, seal.root)}

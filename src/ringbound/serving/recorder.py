@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from ringbound.errors import StoreError
 from ringbound.serving.breaker import Breaker
+from ringbound.serving.counters import LOST
 from ringbound.store import Prediction, Store
 
 MOST_UNRECORDED = 100_000
 """Predictions that wait in memory for a store that does not answer; the oldest are given up first."""
+AT_ONCE = 1000
+"""Records that are written, and sealed, together."""
 LOG = logging.getLogger(__name__)
 
 
@@ -19,30 +22,48 @@ class Recorder:
 
     def __init__(self, breaker: Breaker):
         self._breaker = breaker
-        self._waiting: deque[Prediction] = deque(maxlen=MOST_UNRECORDED)
+        self._waiting: deque[Prediction] = deque()
         self._lock = threading.Lock()
-        self.lost = 0
 
     def keep(self, predictions: Sequence[Prediction], store: Store | None) -> bool:
-        """Keep predictions, with all that wait, and return whether they are in the store; without one they wait too."""
-        with self._lock:
-            self.lost += max(0, len(self._waiting) + len(predictions) - MOST_UNRECORDED)
-            self._waiting += predictions
+        """Keep predictions, after all that wait, and return whether they are in the store; without one they wait too."""
+        self._put(predictions)
+        return self.flush(store)
+
+    def flush(self, store: Store | None) -> bool:
+        """Keep what waits, the oldest first, and return whether nothing waits any more."""
+        while self._waiting:
             if store is None or self._breaker.resting:
                 return False
-            waiting = list(self._waiting)
-            self._waiting.clear()
-        try:
-            store.record(waiting)
-        except StoreError as error:
-            LOG.error("%s; what was answered is recorded later", error)
-            self._breaker.failed()
             with self._lock:
-                self._waiting.extendleft(reversed(waiting))
-            return False
+                some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            try:
+                store.record(some)
+            except StoreError as error:
+                LOG.error("%s; what was answered is recorded later", error)
+                self._breaker.failed()
+                self._put_back(some)
+                return False
+            except BaseException:
+                self._put_back(some)
+                raise
         return True
 
-    @property
-    def waiting(self) -> int:
-        """How many predictions wait for the store."""
-        return len(self._waiting)
+    def _put(self, predictions: Sequence[Prediction]) -> None:
+        with self._lock:
+            self._waiting.extend(predictions)
+            self._give_up()
+
+    def _put_back(self, predictions: Sequence[Prediction]) -> None:
+        with self._lock:
+            self._waiting.extendleft(reversed(predictions))
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Let go of the oldest, where too many wait."""
+        lost = len(self._waiting) - MOST_UNRECORDED
+        for _ in range(lost):
+            self._waiting.popleft()
+        if lost > 0:
+            LOST.inc(lost)
+            LOG.error("%d predictions are given up: %d wait for the store already", lost, MOST_UNRECORDED)

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from ringbound.errors import InputError, StoreError
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
-from ringbound.serving.body import Body
+from ringbound.serving.body import Body, OverloadError
 from ringbound.serving.counters import count
 from ringbound.serving.gather import Gatherer
 from ringbound.serving.intake import Intake
@@ -25,6 +27,11 @@ WAIT_S = 2.0
 """How long the store is waited for, for a connection or a lock."""
 INTAKE_S = 8.0
 """How long a batch that comes in may take."""
+TAKERS, MOST_TAKING = 4, 16
+"""Batches that are written, and that are here, at once; one may have 20 MB."""
+CLOSE_S = 5.0
+MOST_EXPLAINED = 100
+"""Rows of a request that can be explained: each takes as long as twenty answers."""
 PRIORITIES = ("normal", "low")
 PREDICT = Body('{"rows": [{…}]}', {"rows": list}, {"partial": bool, "explain": bool, "priority": str})
 FEATURES = Body('{"rows": [{…}]}', {"rows": list})
@@ -53,8 +60,11 @@ class Serving:
             lambda: self.predictor.doing,
             deadline_s=settings.deadline_ms / 1000,
             most=MOST_ROWS,
+            give_up=_give_up,
+            idle=self.predictor.flush,
         )
-        self._takers = ThreadPoolExecutor(4, "intake")
+        self._takers = ThreadPoolExecutor(TAKERS, "intake")
+        self._taking = 0
         self.routes = {
             "/predict": self._predict,
             "/features": self._features,
@@ -94,7 +104,11 @@ class Serving:
         if priority not in PRIORITIES:
             raise InputError(f"priority: expected one of {', '.join(PRIORITIES)}; got {priority!r}")
         _check_number(rows)
-        since, asked, refused = self.predictor.moment(), [], {}
+        if explain and len(rows) > MOST_EXPLAINED:
+            raise InputError(
+                f"explain: expected at most {MOST_EXPLAINED} rows; got {len(rows)}; see ringbound score --explain"
+            )
+        since, asked, refused = time.monotonic(), [], {}
         for number, row in enumerate(rows):
             try:
                 (found,) = validated(self.Row, [row], "row", number)
@@ -121,7 +135,20 @@ class Serving:
 
     async def off_loop(self, call: Callable[[], Any]) -> Any:
         """Return what a call to the store does, in a thread; `TimeoutError` where that takes too long."""
-        return await asyncio.wait_for(asyncio.wrap_future(self._takers.submit(call)), INTAKE_S)
+        if self._taking >= MOST_TAKING:
+            raise OverloadError("expected fewer batches at once; send the same again after Retry-After")
+        self._taking += 1
+        loop, taken = asyncio.get_running_loop(), self._takers.submit(call)
+        taken.add_done_callback(lambda _: _on(loop, self._left))
+        return await asyncio.wait_for(asyncio.wrap_future(taken), INTAKE_S)
+
+    def _left(self) -> None:
+        self._taking -= 1
+
+    def close(self) -> None:
+        """Do what has been taken on, record what has not been recorded yet, and take no more."""
+        self._takers.shutdown(wait=False, cancel_futures=True)
+        self.gatherer.stop(CLOSE_S)
 
     async def _predict(self, body: bytes) -> dict[str, Any]:
         return {"predictions": await self.predict(**PREDICT.read(body))}
@@ -137,6 +164,16 @@ class Serving:
 
     async def _outcomes(self, body: bytes) -> dict[str, Any]:
         return await self.off_loop(lambda: self.heard.take(**OUTCOMES.read(body)))
+
+
+def _give_up(asked: Sequence[Asked]) -> None:
+    for one in asked:
+        one.given_up = True
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(call)
 
 
 def _check_number(rows: Sequence[Any]) -> None:

@@ -144,6 +144,11 @@ def build_service(settings: ServiceSettings) -> Any:
             gc.collect()
             gc.freeze()
 
+        @bentoml.on_shutdown
+        def shutdown(self) -> None:
+            """Write what was answered and is not recorded yet."""
+            self.serving.close()
+
         @bentoml.api(route="/predict")
         async def predict(
             self, rows: Rows, partial: Partial = False, explain: Explain = False, priority: Priority = "normal"
@@ -185,8 +190,7 @@ def build_service(settings: ServiceSettings) -> Any:
         """Outside of everything that BentoML does around a request, which takes longer than the answer."""
 
         def to_asgi(self, is_main: bool = True) -> Any:
-            app, most_s = super().to_asgi(is_main), settings.deadline_ms / 2000
-            return HotPath(app, lambda: current[-1] if current else None, most_s=most_s)
+            return HotPath(super().to_asgi(is_main), lambda: current[-1] if current else None)
 
     image = Image(base_image="python:3.11-slim", distro="", python_version="3.11", lock_python_packages=False)
     configured: Any = bentoml.service(

@@ -1,7 +1,8 @@
 """The answers that were given, and the outcomes: what really came of what was asked about."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,18 +16,23 @@ FIRST_ROOT = "0" * 64
 """What stands for the seal before the first of a chain."""
 KEPT = [column for column in PREDICTIONS.c if column is not PREDICTIONS.c.seal]
 FOUND = sa.select(*KEPT).where(PREDICTIONS.c.prediction_id.in_(sa.bindparam("ids", expanding=True)))
-SEALED = (
-    sa.select(SEALS)
-    .join(PREDICTIONS, PREDICTIONS.c.seal == SEALS.c.seal)
-    .where(PREDICTIONS.c.prediction_id == sa.bindparam("name"))
+SEALED = sa.select(PREDICTIONS.c.prediction_id, PREDICTIONS.c.seal).where(
+    PREDICTIONS.c.prediction_id.in_(sa.bindparam("ids", expanding=True))
 )
+SEALS_OF = sa.select(SEALS).where(SEALS.c.seal.in_(sa.bindparam("seals", expanding=True)))
 SOME_SEALS = (
-    sa.select(SEALS).where(SEALS.c.seal > sa.bindparam("after")).order_by(SEALS.c.seal).limit(sa.bindparam("most"))
+    sa.select(SEALS)
+    .where(sa.tuple_(SEALS.c.chain, SEALS.c.number) > sa.tuple_(sa.bindparam("chain"), sa.bindparam("number")))
+    .order_by(SEALS.c.chain, SEALS.c.number)
+    .limit(sa.bindparam("most"))
 )
+_COLUMNS = [column.name for column in PREDICTIONS.c]
+_NAMED = ", ".join(f'"{name}"' for name in _COLUMNS)
 STATEMENTS = {
     lite: (
-        f"INSERT INTO seals (chain, number, previous, root, made_at, leaves) VALUES ({', '.join([mark] * 6)}) RETURNING seal",
-        f"INSERT INTO predictions VALUES ({', '.join([mark] * len(PREDICTIONS.c))}) ON CONFLICT DO NOTHING",
+        "INSERT INTO seals (chain, number, previous, root, made_at, leaves) "
+        f"VALUES ({', '.join([mark] * 6)}) RETURNING seal",
+        f"INSERT INTO predictions ({_NAMED}) VALUES ({', '.join([mark] * len(_COLUMNS))}) ON CONFLICT DO NOTHING",
         f"SELECT number, root FROM seals WHERE chain = {mark} ORDER BY number DESC LIMIT 1",
     )
     for lite, mark in ((True, "?"), (False, "%s"))
@@ -92,17 +98,20 @@ class AnswerLog(Reached):
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
         """Return those of some predictions that are there, by id."""
-        found = (Prediction(*row) for row in self._read(FOUND, {"ids": list(ids)}))
-        return {one.prediction_id: one for one in found}
+        rows = [row for some in _few(ids) for row in self._read(FOUND, {"ids": some})]
+        return {one.prediction_id: one for one in (Prediction(*row) for row in rows)}
 
-    def seal_of(self, name: str) -> Seal | None:
-        """Return the seal that a prediction was recorded under; None for one that is not there, or from before seals."""
-        rows = self._read(SEALED, {"name": name})
-        return Seal(*rows[0]) if rows else None
+    def seals_of(self, ids: Sequence[str]) -> dict[str, Seal]:
+        """Return the seals that some predictions were recorded under, by id; none for those from before seals."""
+        by_id = dict(tuple(row) for some in _few(ids) for row in self._read(SEALED, {"ids": some}))
+        numbers = [number for number in {*by_id.values()} if number is not None]
+        seals = {row[0]: Seal(*row) for some in _few(numbers) for row in self._read(SEALS_OF, {"seals": some})}
+        return {name: seals[number] for name, number in by_id.items() if number in seals}
 
-    def seals(self, after: int = 0, most: int = 1000) -> list[Seal]:
-        """Return up to `most` seals after `after`, in the order in which they were made."""
-        return [Seal(*row) for row in self._read(SOME_SEALS, {"after": after, "most": most})]
+    def seals(self, chain: str = "", number: int = 0, most: int = 1000) -> list[Seal]:
+        """Return up to `most` seals, by chain and number, after one of these."""
+        values = {"chain": chain, "number": number, "most": most}
+        return [Seal(*row) for row in self._read(SOME_SEALS, values)]
 
     def tell(self, outcomes: Sequence[Outcome], clock: Clock = WALL) -> Told:
         """Keep a batch of outcomes, durably and as a whole.
@@ -141,3 +150,9 @@ class AnswerLog(Reached):
     def judged(self, since: int = 0) -> list[Judged]:
         """Return the predictions made after `since`, each with its outcome as it stands, None where there is none yet."""
         return [Judged(*row) for row in self._read(JUDGED, {"since": since})]
+
+
+def _few(values: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield values, as many at once as every database takes in one statement."""
+    for start in range(0, len(values), 500):
+        yield list(values[start : start + 500])

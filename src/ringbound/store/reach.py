@@ -1,7 +1,6 @@
 """How a store is reached: a limit on each wait, and no writing into a file that nobody will ever open again."""
 
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,8 +21,7 @@ class Reached:
     """Connections to the database at a SQLAlchemy URL, made ready on first use.
 
     `wait_s` limits how long anything waits for a connection or a lock. The file of an SQLite store is held to be the one
-    that was opened: where it is gone, nothing is read or written; where another has taken its place that is the same
-    store, from a backup say, that one is used from then on, and `generation` counts up.
+    that was opened: where it is gone, or another has taken its place, nothing is read or written until it is back.
     """
 
     log: str
@@ -38,14 +36,10 @@ class Reached:
             raise StoreError(
                 f"store: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME; {one_line(error, 200)}"
             ) from error
-        self.generation = 0
         self._path = address.database if self.lite and address.database != ":memory:" else None
         self._file: File | None = None
-        self._replacing = threading.Lock()
         self._reading: sa.Connection | None = None
-        self._reads = 0
         self._recorder: sa.Connection | None = None
-        self._recordings = 0
         if self.lite:
             sa.event.listen(self.engine, "connect", _sqlite_opener(wait_s))
             if self._path:
@@ -55,11 +49,8 @@ class Reached:
         """Read on one connection that is kept, and opened anew once if it was lost."""
         self._check_file()
         for last in (False, True):
-            if self._reads != self.generation:
-                self._leave()
             try:
                 if self._reading is None:
-                    self._reads = self.generation
                     self._reading = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 return self._reading.execute(statement, values).fetchall()
             except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
@@ -78,7 +69,7 @@ class Reached:
     def _finds(self, query: str) -> bool:
         """Ask the driver itself whether a query gives a row, in the time of one answer in a hundred of SQLAlchemy's."""
         self._check_file()
-        if self._reading is None or self._reads != self.generation:
+        if self._reading is None:
             return True  # reading on will open the connection anew, or say what is wrong
         try:
             cursor = self._reading.connection.driver_connection.cursor()  # type: ignore[union-attr]
@@ -116,9 +107,8 @@ class Reached:
         """
         before = self._check_file()
         try:
-            if self._recordings != self.generation or self._recorder is None:
-                self._forget_recorder()
-                self._recorder, self._recordings = self.engine.connect(), self.generation
+            if self._recorder is None:
+                self._recorder = self.engine.connect()
                 off = "PRAGMA synchronous=NORMAL" if self.lite else "SET SESSION synchronous_commit = off"
                 self._recorder.exec_driver_sql(off)
                 self._recorder.commit()
@@ -141,10 +131,11 @@ class Reached:
     def _forget_recorder(self) -> None:
         lost, self._recorder = self._recorder, None
         if lost is not None:
-            with suppress(self.engine.dialect.loaded_dbapi.Error):  # else SQLite's lock stays while its cursor lives
-                lost.connection.driver_connection.rollback()  # type: ignore[union-attr]
-            lost.invalidate()
-            lost.close()
+            with suppress(self.engine.dialect.loaded_dbapi.Error, sa.exc.SQLAlchemyError):
+                lost.connection.driver_connection.rollback()  # type: ignore[union-attr]  # else SQLite's lock stays
+            with suppress(sa.exc.SQLAlchemyError):
+                lost.invalidate()
+                lost.close()
 
     def _check_file(self) -> File | None:
         """Return which file this is, where it is one; `StoreError` where that which was opened is not there any more."""
@@ -154,7 +145,10 @@ class Reached:
         if found is None:
             raise StoreError("store: its file is not there any more; put it back")
         if found != self._file:
-            self._take_over(found)
+            raise StoreError(
+                "store: another file lies where its own was; put that back, or stop what runs, remove the -wal and -shm "
+                "beside the other, and start again"
+            )
         return found
 
     def _on_disk(self) -> File | None:
@@ -165,25 +159,9 @@ class Reached:
             return None
         return about.st_dev, about.st_ino
 
-    def _take_over(self, found: File) -> None:
-        """Go on with a file that has taken the place of the one that was opened, where it is the same store."""
-        with self._replacing:
-            if self._file == found:
-                return
-            self.engine.dispose()
-            try:
-                with self.engine.connect() as connection:
-                    log = connection.exec_driver_sql("SELECT log FROM about").scalar()
-            except sa.exc.DBAPIError:
-                log = None
-            if log != self.log:
-                raise StoreError("store: another file lies where its own was; put that back, or start again")
-            self._file = found
-            self.generation += 1
-
 
 def _limits(address: sa.URL, wait_s: float) -> dict[str, Any]:
-    """Return what PostgreSQL's driver is told, unless the URL says it: nothing waits for good."""
+    """Return what PostgreSQL's driver is told, unless the URL says it: what a server can limit does not wait for good."""
     limits: dict[str, Any] = {
         "connect_timeout": max(2, round(wait_s)),  # less is none to libpq
         "tcp_user_timeout": round(wait_s * 1000),

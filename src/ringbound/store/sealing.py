@@ -6,14 +6,16 @@ A seal is the root of a Merkle tree over the digests of its records (RFC 9162, s
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from ringbound.store.records import Prediction
 
 ENCODED = json.JSONEncoder(sort_keys=True).encode
 
 
-class Seal(NamedTuple):
+@dataclass(frozen=True)
+class Seal:
     """One seal: the `number`th of its `chain`, which is what one process wrote; `leaves` are its records' ids and digests."""
 
     seal: int
@@ -24,15 +26,21 @@ class Seal(NamedTuple):
     made_at: int
     leaves: str
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, str]:
-        """The digest of each record, by its id."""
-        return dict(json.loads(self.leaves))
+        """The digest of each record, by its id; none where what the seal holds is damaged."""
+        try:
+            return {str(name): bytes.fromhex(found).hex() for name, found in json.loads(self.leaves)}
+        except (ValueError, TypeError):
+            return {}
 
-    @property
+    @cached_property
     def sound(self) -> bool:
         """Whether the root is that of the leaves and of the seal before."""
-        return self.root == seal_root(self.previous, list(self.digests.values()))
+        try:
+            return self.root == seal_root(self.previous, list(self.digests.values()))
+        except ValueError:
+            return False
 
 
 def digest(prediction: Prediction) -> str:

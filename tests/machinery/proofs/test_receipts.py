@@ -1,11 +1,13 @@
 """Records that are changed or dropped are found and named; all others make their answers again, to the bit."""
 
 import json
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ringbound.errors import BundleError
+from ringbound.errors import BundleError, InputError
 from ringbound.models.rung import Rung
 from ringbound.proofs.receipts import check_seals, verify
 from ringbound.serving.body import NotThereError
@@ -106,7 +108,10 @@ def test_a_forger_who_seals_anew_is_found_by_making_it_again_and_by_the_next_sea
     change(store, chosen.prediction_id, **{field: CHANGES.get(field, not chosen.decision)})
     if field == "vector":
         change(store, chosen.prediction_id, vector=(np.frombuffer(chosen.vector) * 1.5 + 1).tobytes())
-    seal, forged = store.seal_of(chosen.prediction_id), store.find([chosen.prediction_id])[chosen.prediction_id]
+    seal, forged = (
+        store.seals_of([chosen.prediction_id])[chosen.prediction_id],
+        store.find([chosen.prediction_id])[chosen.prediction_id],
+    )
     leaves = seal.digests | {chosen.prediction_id: digest(forged)}
     values = {"leaves": json.dumps(list(leaves.items())), "root": seal_root(seal.previous, list(leaves.values()))}
     with store.engine.begin() as connection:
@@ -116,6 +121,36 @@ def test_a_forger_who_seals_anew_is_found_by_making_it_again_and_by_the_next_sea
     assert check_seals(store).wrong == [
         f"seal {seal.number + 1} of {seal.chain}: the one before it is not there, or another"
     ]
+
+
+@pytest.mark.parametrize("leaves", ["", "[", "7", '[["a"]]', '[["a", "zz"]]', "{}"])
+def test_a_damaged_seal_is_named(made, leaves):
+    store = made.live.store
+    first = store.seals()[0]
+    with store.engine.begin() as connection:
+        connection.execute(SEALS.update().where(SEALS.c.seal == first.seal).values(leaves=leaves))
+    assert check_seals(store).wrong == [f"seal 1 of {first.chain}: its root is not that of its records"]
+    name = next(iter(first.digests))
+    assert not receipt(made.bundle, store, name)["seal"]["holds"]
+
+
+def test_a_seal_holds_a_thousand_records_at_most_and_is_checked_in_a_moment(made, questions):
+    store = made.live.store
+    waiting = [
+        replace(one, prediction_id=f"{n}-{one.prediction_id}") for n in range(20) for one in store.predictions(160)
+    ]
+    assert made.recorder.keep(waiting, store)
+    assert max(len(seal.digests) for seal in store.seals()) == 1000
+    started = time.monotonic()
+    checked = check_seals(store)
+    assert (checked.records, checked.wrong) == (160 + 3200, [])
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "x" * 300])
+def test_what_is_no_id_is_refused(made, name):
+    with pytest.raises(InputError, match="prediction_id: expected"):
+        receipt(made.bundle, made.live.store, name)
 
 
 def test_records_that_were_written_twice_are_sealed_twice_and_sound(made, questions, monkeypatch):

@@ -49,11 +49,25 @@ def predictor(bundle_folder, store) -> Predictor:
 
 
 @pytest.fixture
-def service(bundle_folder, store, monkeypatch):
-    """The service with a short deadline, and a store that is tried again soon."""
+def serve(bundle_folder, monkeypatch):
+    """Makes services with a short deadline, and a store that is tried again soon; they end with the test."""
     monkeypatch.setattr(predictor_module, "RETRY_S", 0.3)
-    url = str(store.engine.url)
-    return build_service(ServiceSettings(bundle_folder, url, clock="event", deadline_ms=DEADLINE_S * 1000)).inner()
+    made = []
+
+    def make(url: str, folder: Path = bundle_folder):
+        settings = ServiceSettings(folder, url, clock="event", deadline_ms=DEADLINE_S * 1000)
+        made.append(build_service(settings).inner())
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.shutdown()
+
+
+@pytest.fixture
+def service(serve, store):
+    """The service on the store."""
+    return serve(str(store.engine.url))
 
 
 def ask(service, *, rows: int = 1) -> list[dict]:
@@ -220,30 +234,27 @@ def test_a_folder_that_is_gone_is_no_error_for_who_asks(service, store):
     assert rung(service) == ("reduced", "store")
 
 
-def test_a_backup_in_the_place_of_the_store_is_used_from_then_on(service, store, tmp_path):
-    backup = tmp_path / "backup.db"
-    with sqlite3.connect(file_of(store)) as now, sqlite3.connect(backup) as then:
-        now.backup(then)
-    now = lambda: asyncio.run(service.serving.features([QUESTION | {"at": None}]))["vectors"]  # noqa: E731
-    before = now()
-    send(service, "lost")
-    assert now() != before
-    moved(family(file_of(store)), tmp_path / "away")
-    backup.rename(file_of(store))
+@pytest.mark.parametrize("other", ["store", "backup", "text"])
+def test_another_file_in_its_place_is_not_used_and_the_right_one_is_when_it_is_back(service, store, tmp_path, other):
+    """SQLite would apply the log of the one to the other, and what was acknowledged would lie in the wrong one."""
+    if other == "store":
+        Store(f"sqlite:///{tmp_path}/other.db").append("arrivals", [Event("x", 1, {})], CLOCKS["event"])
+    elif other == "backup":
+        with sqlite3.connect(file_of(store)) as now, sqlite3.connect(tmp_path / "other.db") as then:
+            now.backup(then)
+    else:
+        (tmp_path / "other.db").write_text("no store")
+    content = (tmp_path / "other.db").read_bytes()
+    (away,) = moved([file_of(store)], tmp_path / "away")  # its -wal stays, as when somebody copies a file over it
+    (tmp_path / "other.db").rename(file_of(store))
+    for number in range(3):
+        assert rung(service) == ("reduced", "store")
+        assert send(service, f"while{number}") == 503
+    assert file_of(store).read_bytes() == content
+    away.replace(file_of(store))
     recovers(service)
-    assert now() == before
-    assert send(service, "lost") == 200
-
-
-def test_another_store_in_its_place_is_not_used(service, store, tmp_path):
-    Store(f"sqlite:///{tmp_path}/other.db").append("arrivals", [Event("x", 1, {})], CLOCKS["event"])
-    moved(family(file_of(store)), tmp_path / "away")
-    moved([tmp_path / "other.db"], tmp_path / "renamed")[0].rename(file_of(store))
-    assert rung(service) == ("reduced", "store")
-    assert send(service, "a") == 503
-    (tmp_path / "text").write_text("no store")
-    (tmp_path / "text").replace(file_of(store))
-    assert rung(service) == ("reduced", "store")
+    assert send(service, "after") == 200
+    assert [event.id for event in Store(str(store.engine.url)).tail(0, 100_000)][-1] == "after"
 
 
 def test_a_store_that_is_overwritten_is_one_line_and_the_ladder(service, store, caplog):
@@ -256,6 +267,53 @@ def test_a_store_that_is_overwritten_is_one_line_and_the_ladder(service, store, 
     assert send(service, "a") == 503
     assert rung(service) == ("reduced", "store")
     assert "Traceback" not in caplog.text
+
+
+def test_what_waits_for_the_store_is_recorded_though_nobody_asks_again(service, store, tmp_path):
+    away = moved(family(file_of(store)), tmp_path / "away")
+    for _ in range(3):
+        assert rung(service) == ("reduced", "store")
+    moved(away, file_of(store).parent)
+    deadline = time.monotonic() + 5
+    while len(store.predictions(10)) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_service_that_stops_records_what_it_has_answered(service, store):
+    asked = [Asked(service.serving.predictor.Row.model_validate(QUESTION))]
+    service.serving.predictor.step_down(asked, "overload")
+    service.shutdown()
+    assert [one.reason for one in store.predictions(10)] == ["overload"]
+
+
+def test_an_answer_that_nobody_got_is_not_recorded(service, store, monkeypatch):
+    """Past its deadline a request is answered by a lower rung; what the thread comes to later was never told."""
+    real, slow = service.serving.predictor._known, threading.Event()
+    monkeypatch.setattr(service.serving.predictor, "_known", lambda rows: (slow.wait(1) and None) or real(rows))
+    given = ask(service)
+    assert (given[0]["rung"], given[0]["recorded"]) == ("reduced", False)
+    monkeypatch.undo()
+    slow.set()
+    while given[-1]["rung"] != "full":
+        given += ask(service)
+        assert len(given) < 100
+    given += ask(service)
+    assert {one.prediction_id for one in store.predictions(200)} == {one["prediction_id"] for one in given}
+
+
+def test_what_cannot_be_recorded_at_all_does_not_take_the_others_along(service, store, monkeypatch):
+    recorder, kept = service.serving.predictor.recorder, store.record
+    monkeypatch.setattr(recorder, "flush", lambda store: False)
+    ask(service, rows=3)
+    monkeypatch.undo()
+    monkeypatch.setattr(Store, "record", lambda self, some: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        recorder.flush(service.serving.store)
+    monkeypatch.undo()
+    assert recorder.flush(service.serving.store)
+    assert len(store.predictions(10)) == 3
+    assert kept
 
 
 def test_a_full_disk_costs_no_answer(service, store):
@@ -277,16 +335,12 @@ def test_a_full_disk_costs_no_answer(service, store):
 
 
 @pytest.mark.parametrize("content", [None, b"no store" * 1000])
-def test_a_service_that_starts_without_its_store_answers_and_finds_it_later(
-    bundle_folder, store, tmp_path, monkeypatch, content
-):
-    monkeypatch.setattr(predictor_module, "RETRY_S", 0.3)
+def test_a_service_that_starts_without_its_store_answers_and_finds_it_later(serve, store, tmp_path, content):
     place = tmp_path / "later" / "store.db"
     if content:
         place.parent.mkdir()
         place.write_bytes(content)
-    settings = ServiceSettings(bundle_folder, f"sqlite:///{place}", clock="event", deadline_ms=DEADLINE_S * 1000)
-    service = build_service(settings).inner()
+    service = serve(f"sqlite:///{place}")
     assert rung(service) == ("reduced", "store")
     assert send(service, "a") == 503
     place.unlink(missing_ok=True)
@@ -429,15 +483,14 @@ def test_many_vectors_have_the_time_that_many_rows_take(service, monkeypatch):
         (["references"], "prior"),
     ],
 )
-def test_a_model_whose_file_is_damaged_is_stepped_over(bundle_folder, store, tmp_path, caplog, files, expected):
+def test_a_model_whose_file_is_damaged_is_stepped_over(serve, bundle_folder, store, tmp_path, caplog, files, expected):
     folder = shutil.copytree(bundle_folder, tmp_path / "models")
     for name in files:
         (file,) = folder.glob(f"{name}.*")
         file.write_bytes(file.read_bytes()[:-9])
-    settings = ServiceSettings(folder, str(store.engine.url), clock="event", deadline_ms=DEADLINE_S * 1000)
     with pytest.raises(BundleError, match="the file is not the one bundled"):
         load_bundle(folder)
-    service = build_service(settings).inner()
+    service = serve(str(store.engine.url), folder)
     found = ask(service)[0]
     assert (found["rung"], found["reason"], found["recorded"]) == (expected, "model", True)
     assert f"{files[0]}." in caplog.text
