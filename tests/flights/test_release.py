@@ -131,6 +131,10 @@ def test_a_remote_and_a_fresh_clone_are_enough_to_roll_back_to_the_same_bytes(cl
         assert answer["predictions"][0]["model_version"] == json.loads(clone.first["bundle.json"])["model"]["version"]
     finally:
         service.stop()
+    said = other.call("ringbound", "receipts", "verify", "--sample", "5", "--store", store).stdout
+    assert said.startswith("1 of 1 predictions identical"), (
+        "the model comes from the commit that made it, and the remote"
+    )
 
 
 @pytest.fixture

@@ -138,5 +138,9 @@ def _check_outcomes(store: Store) -> None:
         ("b", 0.1 + 0.2, 7),
         ("c", None, None),
     ], "what was determined last stands, and of that what came last"
+    store.tell([Outcome("b", 3, 0.0)], clock)
+    assert store.judged(since=1)[0].outcome == 0.1 + 0.2, (
+        "what was determined before changes nothing, though it comes later"
+    )
     assert [one.prediction_id for one in store.judged(since=1)] == ["b", "c"]
     assert store.tell([], clock) == Told(0, 0, 0, 0)

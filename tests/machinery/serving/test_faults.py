@@ -113,6 +113,45 @@ def test_a_model_that_raises_is_stepped_over(service, monkeypatch):
     recovers(service)
 
 
+def test_a_model_that_fails_is_not_tried_on_every_request(service, monkeypatch):
+    tried = []
+    full = service.serving.predictor.bundle.full
+    monkeypatch.setattr(
+        type(full),
+        "answer_matrix",
+        lambda self, X: tried.append(self is full) or (_raises() if self is full else np.full(len(X), 0.5)),
+    )
+    for _ in range(10):
+        rung(service)
+    assert sum(tried) < 5
+    monkeypatch.undo()
+    recovers(service)
+
+
+def test_one_row_that_has_no_number_takes_no_other_along(service, monkeypatch):
+    real = type(service.serving.predictor.bundle.full).answer_matrix
+    full = service.serving.predictor.bundle.full
+
+    def first_is_none(self, X):
+        answers = real(self, X).copy()
+        answers[: 1 if self is full else 0] = np.inf
+        return answers
+
+    monkeypatch.setattr(type(full), "answer_matrix", first_is_none)
+    answers = ask(service, rows=3)
+    assert [(one["rung"], one["reason"]) for one in answers] == [("reduced", "model"), ("full", None), ("full", None)]
+    monkeypatch.undo()
+    assert rung(service) == ("full", None), "nothing rests for it"
+
+
+def test_an_answer_that_cannot_be_explained_is_an_answer(service, monkeypatch):
+    monkeypatch.setattr(predictor_module, "explanations", _raises)
+    body = json.dumps({"rows": [QUESTION], "explain": True}).encode()
+    status, told = asyncio.run(post(service, "/predict", body))
+    (answer,) = told["predictions"]
+    assert (status, answer["rung"], answer["explanation"]) == (200, "full", None)
+
+
 def test_a_model_that_answers_no_number_is_stepped_over(service, monkeypatch):
     real = type(service.serving.predictor.bundle.full).answer_matrix
     full = service.serving.predictor.bundle.full
@@ -341,10 +380,13 @@ def test_a_service_that_starts_without_its_store_answers_and_finds_it_later(serv
         place.parent.mkdir()
         place.write_bytes(content)
     service = serve(f"sqlite:///{place}")
+    features = json.dumps({"rows": [QUESTION]}).encode()
+    assert asyncio.run(post(service, "/features", features))[0] == 503
     assert rung(service) == ("reduced", "store")
     assert send(service, "a") == 503
     place.unlink(missing_ok=True)
     moved(family(file_of(store)), place.parent)
+    assert asyncio.run(post(service, "/features", features))[0] == 200
     recovers(service)
     assert send(service, "a") == 200
     assert [one.rung for one in recorded(service)].count("reduced") >= 1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from starlette.responses import JSONResponse
 
 from ringbound.errors import WorkspaceError
+from ringbound.serving.body import OverloadError
 from ringbound.serving.hot_path import HotPath
+from ringbound.serving.routes import MOST_TAKING
 from ringbound.serving.service import build_service
 from ringbound.serving.settings import ServiceSettings
 from ringbound.testing.parcels import PROBLEM
@@ -183,6 +186,28 @@ def test_an_answer_says_what_counted_most(settings, service):
         assert all((effect["effect"] > 0) == (effect["direction"] == "raises") for effect in told["effects"])
     described = call(service, "predict", rows=rows_of(service, rows), explain=True).predictions
     assert [a.explanation.model_dump() for a in described] == [a["explanation"] for a in answered["predictions"]]
+
+
+def test_few_rows_are_explained_at_once(settings):
+    status, answered = post(settings, json.dumps({"rows": [json.loads(ROW)] * 101, "explain": True}).encode())
+    assert (status, answered["error"][:42]) == (400, "explain: expected at most 100 rows; got 10")
+
+
+def test_more_batches_than_can_be_taken_at_once_are_told_to_come_back(settings, tmp_path, monkeypatch):
+    service = build_service(replace(settings, store=f"sqlite:///{tmp_path}/store.db")).inner()
+    hang = threading.Event()
+    monkeypatch.setattr(service.serving.intake, "take", lambda source, events: hang.wait(5) and {})
+
+    async def run() -> tuple[list, dict]:
+        body = b'{"source": "arrivals", "events": []}'
+        crowd = [asyncio.create_task(service.serving.routes["/events"](body)) for _ in range(MOST_TAKING + 5)]
+        done, _ = await asyncio.wait(crowd, timeout=0.5)
+        hang.set()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        await asyncio.sleep(0.1)
+        return [type(one.exception()) for one in done], await service.serving.routes["/events"](body)
+
+    assert asyncio.run(run()) == ([OverloadError] * 5, {})
 
 
 def test_outcomes_come_in_and_stand_beside_their_predictions(settings, tmp_path):
