@@ -89,8 +89,8 @@ def test_answers_are_made_again_from_their_records(clone, service, recent):
     outcome = {"prediction_id": name, "time": "2013-04-10T03:00:00Z", "outcome": True}
     assert service.post("outcomes", {"outcomes": [outcome]})[1]["accepted"] == 1
     said = clone.call("ringbound", "outcomes").stdout
-    assert re.search(r"predictions +known +mean probability +mean outcome +log_loss", said)
-    assert re.search(rf"{told['lineage']['model']} +full +[1-9]\d+ +0\.\d+ +0\.\d+ +1\.0 +\d\.\d+", said)
+    assert re.search(r"predictions +outcomes +mean probability +mean outcome +log_loss", said)
+    assert re.search(rf"{told['lineage']['model']} +full +[1-9]\d+ +1 +0\.\d+ +1\.0 +\d\.\d+", said)
 
 
 def test_vectors_are_the_training_tables(clone, service, recent):
@@ -327,6 +327,7 @@ def test_requests_that_do_not_fit_are_refused_with_the_place(service, recent):
 def test_probes_metrics_and_documentation(service, recent):
     for path in ("/livez", "/readyz", "/metrics", "/"):
         assert urllib.request.urlopen(service.address + path).status == 200
+    assert "default-src 'self'" in urllib.request.urlopen(service.address).headers["content-security-policy"]
     with urllib.request.urlopen(f"{service.address}/docs.json") as answer:
         described = json.dumps(json.load(answer))
     assert "2013-11-27T17:15:00-05:00" in described

@@ -99,6 +99,8 @@ def score(
         writing: Future[None] | None = None
         for number, chunk in enumerate(read_chunks(inputs), start=1):
             if taken := [name for name in chunk.rows.column_names if name in added]:
+                if number == 1:
+                    shutil.rmtree(parts)
                 raise InputError(
                     f"{pattern}: expected rows without the columns that scoring adds; got {taken}; "
                     "rename or drop them, or give a --prefix"

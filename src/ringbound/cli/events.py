@@ -19,7 +19,7 @@ def lateness(store: StoreOption = None) -> None:
     from ringbound.store import Store
 
     sources = load_problem(workspace.problem_entry()).features.sources
-    log = LoggedEvents(Store(store or workspace.default_store()), sources)
+    log = LoggedEvents(Store(store or workspace.default_store(), make=False), sources)
     typer.echo(lateness_table(sources, log).frame.to_string(float_format="{:.1f}".format))
     typer.echo("minutes; too late: beyond the declared lateness, so in no window")
 
@@ -34,5 +34,5 @@ def void(
     """Take a wrong event back: from now on no answer counts it. It stays in the log, and so does its id."""
     from ringbound.store import Store, instant
 
-    event = Store(store or workspace.default_store()).void(source, name, reason)
+    event = Store(store or workspace.default_store(), make=False).void(source, name, reason)
     typer.echo(f"{source} {name}, available at {instant(event.available_at)}: void ({reason})")

@@ -154,7 +154,7 @@ def audit(
     from ringbound.store import Store
 
     bundle = load_bundle(workspace.stage_input(layout.MODELS))
-    done = audit_predictions(bundle, Store(store or workspace.default_store()), newest=newest)
+    done = audit_predictions(bundle, Store(store or workspace.default_store(), make=False), newest=newest)
     others = f"; {done.others:,} were made by other models" if done.others else ""
     typer.echo(
         f"{done.predictions:,} predictions by model {bundle.version}, {done.values:,} values: "

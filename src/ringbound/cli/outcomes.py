@@ -12,7 +12,7 @@ def outcomes(store: StoreOption = None) -> None:
     from ringbound.problem.declaration import load_problem
     from ringbound.store import Store
 
-    judged = Store(store or workspace.default_store()).judged()
+    judged = Store(store or workspace.default_store(), make=False).judged()
     if not judged:
         typer.echo("no predictions yet")
         return

@@ -24,7 +24,7 @@ def show(
     from ringbound.serving.receipts import receipt
     from ringbound.store import Store
 
-    opened = Store(store or workspace.default_store())
+    opened = Store(store or workspace.default_store(), make=False)
     kept = opened.find([name]).get(name)
     if kept is None:
         raise StoreError(f"receipts: expected the id of a prediction in the store; there is none {name!r}")
@@ -49,10 +49,11 @@ def verify(
 
     if bool(name) == bool(sample):
         raise typer.BadParameter("expected the id of a prediction or --sample N, one of them")
-    opened, root = Store(store or workspace.default_store()), workspace.root()
+    opened, root = Store(store or workspace.default_store(), make=False), workspace.root()
     found = opened.predictions(sample) if sample else list(opened.find([name]).values())
     if not found:
-        raise StoreError("receipts: expected predictions; the store has none such")
+        what = "no predictions" if sample else f"none of the id {name!r}"
+        raise StoreError(f"receipts: expected predictions to verify; the store has {what}")
     done = verify_records(opened, found, lambda version: find_bundle(root, version))
     wrong = [one for one in done if one.step]
     rungs = ", ".join(f"{number:,} {rung}" for rung, number in Counter(one.rung for one in found).most_common())
@@ -69,11 +70,13 @@ def check(store: StoreOption = None) -> None:
     from ringbound.proofs.receipts import check_seals
     from ringbound.store import Store
 
-    done = check_seals(Store(store or workspace.default_store()))
+    done = check_seals(Store(store or workspace.default_store(), make=False))
     if not done.seals:
         raise StoreError("receipts: expected a store with sealed records; this one has none; see --store")
     typer.echo(f"{done.records:,} records under {done.seals:,} seals: {len(done.wrong):,} wrong")
+    if done.unsealed:
+        typer.echo(f"{done.unsealed:,} more are under no seal: from before there were seals, or written by no service")
     for says in done.wrong[:10]:
         typer.echo(says)
     if done.wrong:
-        raise StoreError(f"receipts: {done.wrong[0]}")
+        raise StoreError(f"receipts: {len(done.wrong):,} records or seals are not what was written")

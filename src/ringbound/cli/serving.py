@@ -74,11 +74,6 @@ def serve(
 
     root = workspace.root()
     url = store or workspace.default_store()
-    Store(url)  # refuses what is not a store before anything listens
-    if environment:
-        archive = fetch_version(open_registry(root), environment) / layout.BENTO
-    else:
-        archive = workspace.stage_input(layout.BENTO)
     settings = ServiceSettings(
         bundle=root / layout.MODELS,
         store=url,
@@ -88,4 +83,9 @@ def serve(
         step_h=step_h,
         deadline_ms=deadline_ms,
     )
+    Store(url)  # refuses what is not a store before anything listens
+    if environment:
+        archive = fetch_version(open_registry(root), environment) / layout.BENTO
+    else:
+        archive = workspace.stage_input(layout.BENTO)
     serve_archive(archive, root, host=host, port=port, settings=settings)

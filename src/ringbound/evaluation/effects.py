@@ -35,7 +35,7 @@ class EffectTable(Shown):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The largest, with the words that people are told."""
+        """The largest, and which way a high value pushes, where it is one way."""
         return self.table.head(SHOWN)
 
     def figure(self, most: int = 4) -> Plot:
@@ -52,7 +52,7 @@ class EffectTable(Shown):
             axis.plot(means["value"], means["effect"], "o-", color="black", markersize=3, linewidth=1)
             axis.set(xlabel=self.problem.word(self.names[j]), xlim=np.quantile(values, [0.005, 0.995]))
             axis.xaxis.label.set_size(8)
-        np.atleast_1d(axes)[0].set_ylabel("effect on the margin")
+        np.atleast_1d(axes)[0].set_ylabel("effect on the log-odds" if self.problem.task.probabilities else "effect")
         return Plot(figure)
 
 
@@ -75,9 +75,17 @@ def effect_table(bundle: Bundle, rows: Rows, *, seed: int) -> EffectTable:
     table = pd.DataFrame(
         {
             "feature": names,
-            "says": [rows.problem.word(name) for name in names],
             "mean |effect|": sizes[order],
             "share": sizes[order] / sizes.sum(),
+            "a high value": [_pushes(X[:, j], effects[:, j]) if j < len(encoder.numbers) else "" for j in order],
         }
     )
     return EffectTable(table, rows.problem, X, effects, encoder.names, len(encoder.numbers))
+
+
+def _pushes(values: np.ndarray, effects: np.ndarray) -> str:
+    """Say which way high values push, where the ranks of values and effects agree or disagree clearly."""
+    known = ~np.isnan(values)
+    ranks = pd.DataFrame({"value": values[known], "effect": effects[known]}).rank()
+    together = ranks["value"].corr(ranks["effect"])
+    return "raises" if together > 0.3 else "lowers" if together < -0.3 else "both ways"

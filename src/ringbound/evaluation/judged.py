@@ -12,7 +12,7 @@ from ringbound.store import Judged
 
 @dataclass(frozen=True)
 class JudgedTable(Shown):
-    """By model and rung: predictions, the share whose outcome is known, and for these the means and the loss."""
+    """By model and rung: predictions, outcomes that are known, and for these the means and the loss."""
 
     table: pd.DataFrame
 
@@ -29,8 +29,9 @@ def judged_table(judged: Sequence[Judged], task: Task) -> JudgedTable:
 
     >>> from ringbound import Classification, Costs
     >>> told = [Judged("a", 0, "m", "full", 0.8, 1.0, 5), Judged("b", 0, "m", "full", 0.3, None, None)]
-    >>> judged_table(told, Classification(Costs(3, 1))).frame[["predictions", "known", "log_loss"]].round(3).values.tolist()
-    [[2.0, 0.5, 0.223]]
+    >>> table = judged_table(told, Classification(Costs(3, 1))).frame
+    >>> table[["predictions", "outcomes", "log_loss"]].round(3).values.tolist()
+    [[2.0, 1.0, 0.223]]
     """
     rows = pd.DataFrame(judged, columns=list(Judged._fields))
     known = rows[rows["outcome"].notna()]
@@ -40,7 +41,7 @@ def judged_table(judged: Sequence[Judged], task: Task) -> JudgedTable:
         pd.DataFrame(
             {
                 "predictions": rows.groupby(by).size(),
-                "known": rows["outcome"].notna().groupby(by).mean(),
+                "outcomes": rows["outcome"].notna().groupby(by).sum(),
                 f"mean {task.answer}": known.groupby(by)["answer"].mean(),
                 "mean outcome": known.groupby(by)["outcome"].mean(),
                 task.loss: loss.groupby(by).mean(),

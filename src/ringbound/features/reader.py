@@ -12,7 +12,7 @@ def open_events(place: str, sources: Mapping[str, EventSource]) -> EventReader:
         from ringbound.features.logged import LoggedEvents
         from ringbound.store import Store
 
-        return LoggedEvents(Store(place), sources)
+        return LoggedEvents(Store(place, make=False), sources)
     from ringbound.features.offline import EventTables
 
     return EventTables(workspace.stage_input(place), sources, months=24)

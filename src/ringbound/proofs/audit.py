@@ -41,9 +41,8 @@ def audit(bundle: Bundle, store: Store, *, newest: int) -> AuditResult:
         compared += len(vector)
         names = bundle.rung(prediction.rung).encoder.names
         for place in np.flatnonzero(differs(used, vector)):
-            mismatches.append(
-                f"{prediction.prediction_id}, {names[place]}: used {used[place]!r}, the log says {vector[place]!r}"
-            )
+            one, other = float(used[place]), float(vector[place])
+            mismatches.append(f"{prediction.prediction_id}, {names[place]}: used {one!r}, the log says {other!r}")
     return AuditResult(recomputed, compared, mismatches, len(predictions) - len(mine))
 
 

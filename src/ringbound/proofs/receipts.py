@@ -50,7 +50,7 @@ def verify(store: Store, predictions: Sequence[Prediction], bundles: Bundles) ->
 def _differs_from_seal(seal: Seal | None, kept: Prediction) -> str:
     """Return how a record differs from what its seal says; nothing where it does not."""
     if seal is None:
-        return "it is under no seal"
+        return "it is under no seal: from before there were seals, or written by no service"
     if not seal.sound:
         return f"seal {seal.number} of {seal.chain}: its root is not that of its records"
     if seal.digests.get(kept.prediction_id) != digest(kept):
@@ -70,7 +70,7 @@ def _differs(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> tup
         if len(used) != len(vector):
             return "vector", f"it has {len(used)} values; the model takes {len(vector)}"
         for place in np.flatnonzero(differs(used, vector)):
-            return "vector", f"{names[place]}: used {used[place]!r}, the log says {vector[place]!r}"
+            return "vector", f"{names[place]}: used {float(used[place])!r}, the log says {float(vector[place])!r}"
     answer = _answer(bundle, kept, vector)
     if answer != kept.answer:
         return "answer", f"given was {kept.answer!r}; made again it is {answer!r}"
@@ -94,10 +94,14 @@ def _answer(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> floa
 
 @dataclass(frozen=True)
 class SealCheck:
-    """What came of holding all records against their seals: how many there are, and what is wrong, in words."""
+    """What came of holding all records against their seals: how many there are, and what is wrong, in words.
+
+    `unsealed` records are from before there were seals, or no service has written them.
+    """
 
     seals: int
     records: int
+    unsealed: int
     wrong: list[str]
 
 
@@ -118,7 +122,7 @@ def check_seals(store: Store) -> SealCheck:
             digests = seal.digests
             records += len(digests)
             wrong += _wrong(seal, store.find(list(digests)))
-    return SealCheck(seals, records, wrong)
+    return SealCheck(seals, records, store.unsealed(), wrong)
 
 
 def _wrong(seal: Seal, there: Mapping[str, Prediction]) -> list[str]:

@@ -2,23 +2,31 @@
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ringbound.data.files import whole
+from ringbound.data.values import shown
 from ringbound.errors import InputError, StoreError
 
 LOG = logging.getLogger(__name__)
-MOST_BYTES = 20 << 20
-"""Of a request; a thousand rows take far less."""
+MOST_BYTES = 4 << 20
+"""Of a request; a thousand rows take far less, and while more is read nobody else is answered."""
+LONG = re.compile(rb"\d{16}")
+"""A whole number that a float may not hold."""
 UNAVAILABLE = "store: it does not answer now; nothing is lost, send the same again"
 KINDS = {list: "a list", str: "a text", bool: "true or false"}
 
 
 class TooLargeError(InputError):
     """A request has more bytes than any that can be answered."""
+
+
+class OtherKindError(InputError):
+    """A request is no JSON."""
 
 
 class NotThereError(InputError):
@@ -45,7 +53,7 @@ class Body:
         ringbound.errors.InputError: expected JSON like {"rows": [{…}]}; rows is not a list
         """
         try:
-            given = json.loads(body.decode(), parse_int=whole, parse_constant=_no_number)
+            given = json.loads(body.decode(), parse_int=whole if LONG.search(body) else None, parse_constant=_no_number)
         except (ValueError, RecursionError):
             raise InputError(f"expected JSON like {self.like}; got something else") from None
         if not isinstance(given, dict):
@@ -54,11 +62,16 @@ class Body:
             if (name in given or name in self.must) and not isinstance(given.get(name), kind):
                 raise InputError(f"expected JSON like {self.like}; {name} is not {KINDS[kind]}")
         if more := sorted(given.keys() - self.must.keys() - self.may.keys()):
-            raise InputError(f"expected JSON like {self.like}; got {more[:3]} too")
+            raise InputError(f"expected JSON like {self.like}; got {shown(more[:3])} too")
         return given
 
 
-STATUS: dict[type[Exception], int] = {NotThereError: 404, TooLargeError: 413, OverloadError: 429}
+STATUS: dict[type[Exception], int] = {
+    NotThereError: 404,
+    TooLargeError: 413,
+    OtherKindError: 415,
+    OverloadError: 429,
+}
 
 
 def _no_number(text: str) -> Any:
@@ -70,7 +83,7 @@ def refusal(error: Exception) -> tuple[int, str]:
     if isinstance(error, InputError):
         return STATUS.get(type(error), 400), str(error).encode("utf-8", "backslashreplace").decode()
     if isinstance(error, StoreError | TimeoutError):
-        LOG.error("%s", error or "no answer in time")
+        LOG.error("%s", str(error) or "no answer in time")
         return 503, UNAVAILABLE
     name = uuid.uuid4().hex[:12]
     LOG.error("error %s", name, exc_info=error)

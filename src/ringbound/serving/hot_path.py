@@ -1,7 +1,6 @@
 """The routes past the layers of a general server: read, answered, written.
 
-They stand before BentoML's own routes of the same names, which say on the API's page what is asked and answered, and which
-clients that speak anything but JSON still get.
+They stand before BentoML's own routes of the same names, which say on the API's page what is asked and answered.
 """
 
 import asyncio
@@ -10,15 +9,18 @@ from typing import Any, Protocol
 
 import orjson
 
-from ringbound.serving.body import MOST_BYTES, OverloadError, TooLargeError, refusal
+from ringbound.data.values import shown
+from ringbound.serving.body import MOST_BYTES, OtherKindError, OverloadError, TooLargeError, refusal
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+POLICY = b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-src 'none'"
 RECEIPTS = "/receipts/"
 """What stands before a prediction's id where its receipt is asked for by GET."""
 BEAT_S, LATE_S, LATE_FOR_S = 0.005, 0.03, 0.15
 """How often the loop's lateness is noted, what is late, and for how long it is before that is too much."""
+TOO_LARGE = f"expected at most {MOST_BYTES >> 20} MB; send several requests"
 Route = Callable[[bytes], Awaitable[Any]]
 
 
@@ -57,7 +59,7 @@ class Lateness:
 
 
 class HotPath:
-    """ASGI middleware: a POST of JSON to one of `service().routes` is answered by it, everything else by `app`.
+    """ASGI middleware: a POST to one of `service().routes` is answered by it, everything else by `app`.
 
     While more comes than can be read, it is refused at once: who asks can try elsewhere, and the others are not held up.
     """
@@ -71,13 +73,13 @@ class HotPath:
         """Answer one request."""
         route = self._route(scope)
         if route is None:
-            return await self.app(scope, receive, send)
+            return await self.app(scope, receive, _alone(send) if scope["type"] == "http" else send)
         loop = asyncio.get_running_loop()
         self.lateness.watch(loop)
         try:
             if self.lateness.too_long(loop.time()):
                 raise OverloadError("expected fewer requests at once; try again after Retry-After")
-            body = await _body(receive) if scope["method"] == "POST" else _named(scope)
+            body = await _body(scope, receive) if scope["method"] == "POST" else _named(scope)
             if body is None:
                 return None
             status, content = 200, orjson.dumps(await route(body))
@@ -99,12 +101,18 @@ class HotPath:
             return service.routes[RECEIPTS[:-1]]
         if scope["method"] != "POST":
             return None
-        for name, value in scope["headers"]:
-            if name == b"content-type" and not value.startswith(b"application/json"):
-                return None
-            if name == b"content-encoding":
-                return None
         return service.routes.get(scope["path"])
+
+
+def _alone(send: Send) -> Send:
+    """Let a browser load nothing for the API's page from elsewhere: BentoML's would tell others of who reads it."""
+
+    async def sending(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), (b"content-security-policy", POLICY)]}
+        await send(message)
+
+    return sending
 
 
 def _named(scope: Scope) -> bytes:
@@ -112,8 +120,15 @@ def _named(scope: Scope) -> bytes:
     return orjson.dumps({"prediction_id": scope["path"].removeprefix(RECEIPTS)})
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """Return a request's body; None where who sent it has hung up."""
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """Return a request's body, which must be JSON as it is; None where who sent it has hung up."""
+    for name, value in scope["headers"]:
+        if name == b"content-type" and value.partition(b";")[0].strip().lower() != b"application/json":
+            raise OtherKindError(f"expected Content-Type: application/json; got {shown(value.decode('latin-1'))}")
+        if name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise OtherKindError("expected JSON that is not compressed; send it as it is")
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > MOST_BYTES:
+            raise TooLargeError(TOO_LARGE)
     parts, size = [], 0
     while True:
         message = await receive()
@@ -122,6 +137,6 @@ async def _body(receive: Receive) -> bytes | None:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MOST_BYTES:
-            raise TooLargeError(f"expected at most {MOST_BYTES >> 20} MB; send several requests")
+            raise TooLargeError(TOO_LARGE)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pydantic
 
+from ringbound.data.values import shown
 from ringbound.errors import InputError
 from ringbound.features.events import EventSource
 from ringbound.features.request import Field
@@ -36,7 +37,7 @@ class Intake:
     def take(self, source: str, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Log a batch, durably and as a whole, and say how many events were new; `InputError` says what does not fit."""
         if source not in self.models:
-            raise InputError(f"source: expected one of {sorted(self.models)}; got {source!r}")
+            raise InputError(f"source: expected one of {sorted(self.models)}; got {shown(source)}")
         if not 1 <= len(events) <= MOST_EVENTS:
             raise InputError(f"events: expected 1 to {MOST_EVENTS}; got {len(events)}; send several batches")
         batch = [_event(event) for event in validated(self.models[source], events, "event")]

@@ -15,6 +15,7 @@ from ringbound.features.request import Field
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+MOST_SURPLUS = 20
 NOT_A_TIME = np.iinfo(np.int64).min
 
 
@@ -73,6 +74,8 @@ def validated(
     """Return the rows as the model has them; `InputError` names the first that does not fit, as `what` and its number."""
     checked = []
     for number, row in enumerate(rows, first_number):
+        if isinstance(row, dict) and len(row) > len(model.model_fields) + MOST_SURPLUS:  # pydantic would name them all
+            raise InputError(f"{what} {number}: expected {len(model.model_fields)} fields; got {len(row)}")
         try:
             checked.append(model.model_validate(row))
         except pydantic.ValidationError as error:

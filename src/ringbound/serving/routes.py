@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
+from ringbound.data.values import shown
 from ringbound.errors import InputError, StoreError
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
@@ -102,7 +103,7 @@ class Serving:
         `priority` are stepped down first where too much is asked.
         """
         if priority not in PRIORITIES:
-            raise InputError(f"priority: expected one of {', '.join(PRIORITIES)}; got {priority!r}")
+            raise InputError(f"priority: expected one of {', '.join(PRIORITIES)}; got {shown(priority)}")
         _check_number(rows)
         if explain and len(rows) > MOST_EXPLAINED:
             raise InputError(

@@ -1,6 +1,10 @@
 """The online service: BentoML around a model bundle."""
 
 import gc
+import os
+import signal
+import threading
+import time
 from collections.abc import Awaitable, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -37,6 +41,7 @@ PACKAGES = (
     "uvloop",
 )
 TIMEOUT_S = 10
+WATCH_S = 0.5
 
 
 class Vectors(pydantic.BaseModel):
@@ -66,6 +71,10 @@ class Heard(pydantic.BaseModel):
     accepted: Annotated[int, pydantic.Field(description="outcomes that are new, now in the store for good")]
     duplicates: Annotated[int, pydantic.Field(description="outcomes that were there, with their time and value")]
     corrections: Annotated[int, pydantic.Field(description="new ones for predictions that had an outcome")]
+    superseded: Annotated[
+        int,
+        pydantic.Field(description="outcomes of the batch that do not stand: another was determined, or said, later"),
+    ]
     unknown: Annotated[int, pydantic.Field(description="predictions that are not in the store (yet)")]
 
 
@@ -138,6 +147,7 @@ def build_service(settings: ServiceSettings) -> Any:
         """Predictions for rows, online, the events that their features look back on, and what really came."""
 
         def __init__(self) -> None:
+            end_with_parent()
             self.serving = Serving(bundle, settings)
             current.append(self.serving)
             # What is loaded stays: looked through with each collection of garbage, it would hold all requests up.
@@ -205,6 +215,18 @@ def build_service(settings: ServiceSettings) -> Any:
         tracing={"excluded_urls": ".*"},
     )
     return configured(Service)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that watches over it is gone: it would answer for good, and keep the port."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
 
 
 def _given(row: pydantic.BaseModel) -> dict[str, Any]:

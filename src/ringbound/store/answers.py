@@ -113,6 +113,11 @@ class AnswerLog(Reached):
         values = {"chain": chain, "number": number, "most": most}
         return [Seal(*row) for row in self._read(SOME_SEALS, values)]
 
+    def unsealed(self) -> int:
+        """Return how many predictions are under no seal."""
+        ((number,),) = self._read(sa.select(sa.func.count()).where(PREDICTIONS.c.seal == None), {})  # noqa: E711
+        return number
+
     def tell(self, outcomes: Sequence[Outcome], clock: Clock = WALL) -> Told:
         """Keep a batch of outcomes, durably and as a whole.
 
@@ -136,8 +141,10 @@ class AnswerLog(Reached):
             if new:
                 rows = [vars(outcome) | {"available_at": max(outcome.time, present)} for outcome in new]
                 connection.execute(OUTCOMES.insert(), rows)
+            standing = {Outcome(*row) for row in connection.execute(before.where(STANDS))}
+            superseded = sum(outcome not in standing for outcome in outcomes)
             unknown = len({*named} - {*connection.scalars(answered)})
-        return Told(len(new), len(outcomes) - len(new), corrections, unknown)
+        return Told(len(new), len(outcomes) - len(new), corrections, superseded, unknown)
 
     def outcomes(self, after: int = 0, most: int = 10_000) -> list[LoggedOutcome]:
         """Return up to `most` outcomes after position `after`, in the order in which they came, corrections among them."""

@@ -20,13 +20,14 @@ File = tuple[int, int]
 class Reached:
     """Connections to the database at a SQLAlchemy URL, made ready on first use.
 
-    `wait_s` limits how long anything waits for a connection or a lock. The file of an SQLite store is held to be the one
-    that was opened: where it is gone, or another has taken its place, nothing is read or written until it is back.
+    Without `make`, an SQLite store must be there. `wait_s` limits how long anything waits for a connection or a lock. The
+    file of an SQLite store is held to be the one that was opened: where it is gone, or another has taken its place, nothing
+    is read or written until it is back.
     """
 
     log: str
 
-    def __init__(self, url: str, *, wait_s: float = 10.0):
+    def __init__(self, url: str, *, wait_s: float = 10.0, make: bool = True):
         try:
             address = sa.make_url(url)
             self.lite = address.get_backend_name() == "sqlite"
@@ -40,6 +41,8 @@ class Reached:
         self._file: File | None = None
         self._reading: sa.Connection | None = None
         self._recorder: sa.Connection | None = None
+        if self._path and not make and not os.path.isfile(self._path):  # noqa: PTH113
+            raise StoreError("store: expected one that is there; there is none at this place; see --store")
         if self.lite:
             sa.event.listen(self.engine, "connect", _sqlite_opener(wait_s))
             if self._path:

@@ -110,12 +110,14 @@ class LoggedOutcome(NamedTuple):
 class Told:
     """What became of a batch of outcomes: new ones, those that were there, and what is notable about them.
 
-    `corrections` of the new ones are about predictions that had an outcome; `unknown` predictions are not there (yet).
+    `corrections` of the new ones are about predictions that had an outcome; `superseded` are those of the batch that do not
+    stand, as another was determined later, or said later with the same time; `unknown` predictions are not there (yet).
     """
 
     accepted: int
     duplicates: int
     corrections: int
+    superseded: int
     unknown: int
 
 

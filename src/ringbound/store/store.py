@@ -12,11 +12,12 @@ from ringbound.store.schema import ABOUT, bring_up_to_date
 class Store(EventLog, AnswerLog):
     """A store at a SQLAlchemy URL: `sqlite:///path` (one host) or `postgresql+psycopg://…` (several), ready on first use.
 
-    `log` is its identity. `StoreError` where it cannot be reached within about `wait_s` seconds, or is of a newer version.
+    `log` is its identity. `StoreError` where it cannot be reached within about `wait_s` seconds, is of a newer
+    version or, without `make`, is not there.
     """
 
-    def __init__(self, url: str, *, wait_s: float = 10.0):
-        super().__init__(url, wait_s=wait_s)
+    def __init__(self, url: str, *, wait_s: float = 10.0, make: bool = True):
+        super().__init__(url, wait_s=wait_s, make=make)
         with self._writing() as connection:
             bring_up_to_date(connection)
             if connection.scalar(sa.select(ABOUT.c.log)) is None:

@@ -118,11 +118,15 @@ def _check_predictions(store: Store) -> None:
 def _check_outcomes(store: Store) -> None:
     clock = SetClock(100)
     first = store.tell([Outcome("a", 5, 1.0), Outcome("early", 6, 0.0)], clock)
-    assert first == Told(accepted=2, duplicates=0, corrections=0, unknown=1), "one may come before its prediction"
+    assert first == Told(accepted=2, duplicates=0, corrections=0, superseded=0, unknown=1), (
+        "one may come before its prediction"
+    )
     again = store.tell([Outcome("a", 5, 1.0), Outcome("b", 7, 0.1 + 0.2), Outcome("b", 7, 0.1 + 0.2)], clock)
-    assert again == Told(accepted=1, duplicates=2, corrections=0, unknown=0), "sent again it is not there twice"
+    assert again == Told(accepted=1, duplicates=2, corrections=0, superseded=0, unknown=0), (
+        "sent again it is not there twice"
+    )
     corrected = store.tell([Outcome("a", 9, 0.0), Outcome("a", 8, 1.0), Outcome("a", 9, 1.0)], SetClock(200))
-    assert corrected == Told(accepted=3, duplicates=0, corrections=3, unknown=0)
+    assert corrected == Told(accepted=3, duplicates=0, corrections=3, superseded=2, unknown=0)
     kept = store.outcomes()
     assert [(one.prediction_id, one.time, one.value, one.available_at) for one in kept] == [
         ("a", 5, 1.0, 100),
@@ -138,9 +142,10 @@ def _check_outcomes(store: Store) -> None:
         ("b", 0.1 + 0.2, 7),
         ("c", None, None),
     ], "what was determined last stands, and of that what came last"
-    store.tell([Outcome("b", 3, 0.0)], clock)
+    earlier = store.tell([Outcome("b", 3, 0.0), Outcome("a", 9, 0.0)], clock)
+    assert (earlier.accepted, earlier.duplicates, earlier.superseded) == (1, 1, 2), "sent again it does not stand again"
     assert store.judged(since=1)[0].outcome == 0.1 + 0.2, (
         "what was determined before changes nothing, though it comes later"
     )
     assert [one.prediction_id for one in store.judged(since=1)] == ["b", "c"]
-    assert store.tell([], clock) == Told(0, 0, 0, 0)
+    assert store.tell([], clock) == Told(0, 0, 0, 0, 0)

@@ -200,6 +200,7 @@ def test_a_scored_file_is_refused_in_one_line(bundle, events, questions, tmp_pat
     score(str(first), again, bundle, events=events, progress=False)
     with pytest.raises(InputError, match=r"expected rows without the columns that scoring adds; got \['probability'"):
         score(str(again), tmp_path / "twice.parquet", bundle, events=events, progress=False)
+    assert not list(tmp_path.glob("twice*")), "nothing is left behind"
 
 
 def test_a_scored_file_is_scored_again_under_other_names(bundle, events, questions, tmp_path):

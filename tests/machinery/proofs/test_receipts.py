@@ -88,6 +88,15 @@ def test_a_record_that_was_changed_is_found_and_named(made, field):
     assert says.startswith(f"{chosen.prediction_id}: ")
 
 
+def test_a_record_under_no_seal_is_counted_and_not_taken_for_verified(made):
+    store = made.live.store
+    chosen = store.predictions(1)[0]
+    change(store, chosen.prediction_id, seal=None)
+    assert check_seals(store).unsealed == 1
+    (found,) = verified(made, [chosen])
+    assert (found.step, found.says[:20]) == ("record", "it is under no seal:")
+
+
 def test_a_record_or_a_seal_that_was_dropped_is_found_and_named(made):
     store = made.live.store
     chosen = store.predictions(1000)[100].prediction_id

@@ -24,7 +24,7 @@ def intake(store) -> OutcomeIntake:
 
 
 def test_an_outcome_is_kept_as_it_was_determined(intake, store):
-    assert intake.take([SENT]) == {"accepted": 1, "duplicates": 0, "corrections": 0, "unknown": 1}
+    assert intake.take([SENT]) == {"accepted": 1, "duplicates": 0, "corrections": 0, "superseded": 0, "unknown": 1}
     (kept,) = store.outcomes()
     assert (kept.prediction_id, kept.time, kept.value) == ("p", TIME, 1.0)
     assert kept.available_at > TIME

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,12 +154,48 @@ def test_a_request_that_does_not_fit_is_400_and_says_where(settings, body, says)
     assert "\n" not in answered["error"]
 
 
-def test_what_is_no_json_is_left_to_bentoml(settings):
-    assert post(settings, b"x", "application/vnd.bentoml+pickle")[0] == 418
+@pytest.mark.parametrize(
+    "kind", ["application/vnd.bentoml+pickle", "multipart/form-data; boundary=x", "application/jsonl", ""]
+)
+def test_what_is_no_json_is_415(settings, kind):
+    status, answered = post(settings, f'{{"rows": [{ROW}]}}'.encode(), kind)
+    assert (status, answered["error"][:40]) == (415, "expected Content-Type: application/json;")
 
 
-def test_a_request_of_twenty_megabytes_is_413(settings):
-    assert post(settings, b" " * (21 << 20))[0] == 413
+def test_a_media_type_may_be_written_as_it_is(settings):
+    assert post(settings, f'{{"rows": [{ROW}]}}'.encode(), "Application/JSON; charset=utf-8")[0] == 200
+
+
+def test_a_request_of_five_megabytes_is_413(settings):
+    assert post(settings, b" " * (5 << 20))[0] == 413
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_surplus_fields_are_counted_not_named_one_by_one(settings, partial):
+    row = {f"x{number}": number for number in range(200_000)}
+    started = time.monotonic()
+    status, answered = post(settings, json.dumps({"rows": [row], "partial": partial}).encode())
+    assert time.monotonic() - started < 4  # the service is made in it
+    says = answered["predictions"][0]["error"] if partial else answered["error"]
+    assert (status, says[:16]) == (200 if partial else 400, "row 0: expected ")
+    assert "got 200000" in says
+
+
+def test_a_service_ends_with_the_one_that_watches_over_it(tmp_path):
+    code = (
+        "import os, subprocess, sys, time\n"
+        "child = 'from ringbound.serving.service import end_with_parent; import time; end_with_parent(); time.sleep(60)'\n"
+        "started = subprocess.Popen([sys.executable, '-c', child])\n"
+        "print(started.pid, flush=True)\n"
+        "time.sleep(6)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    parent.wait(30)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}/status").exists() and "zombie" not in Path(f"/proc/{child}/status").read_text():
+        assert time.monotonic() < deadline, "it goes on without its parent"
+        time.sleep(0.1)
 
 
 def test_a_row_that_does_not_fit_spoils_no_other_where_that_is_asked_for(settings):
@@ -217,7 +256,10 @@ def test_outcomes_come_in_and_stand_beside_their_predictions(settings, tmp_path)
     ids = [answer.prediction_id for answer in call(service, "predict", rows=rows).predictions]
     told = [{"prediction_id": name, "time": "2020-04-01T10:00:00Z", "outcome": bool(n)} for n, name in enumerate(ids)]
     status, answered = post(settings, json.dumps({"outcomes": told}).encode(), path="/outcomes")
-    assert (status, answered) == (200, {"accepted": 2, "duplicates": 0, "corrections": 0, "unknown": 0})
+    assert (status, answered) == (
+        200,
+        {"accepted": 2, "duplicates": 0, "corrections": 0, "superseded": 0, "unknown": 0},
+    )
     judged = {one.prediction_id: one.outcome for one in service.serving.store.judged()}
     assert judged == dict(zip(ids, [0.0, 1.0], strict=True))
     status, answered = post(settings, b'{"outcomes": [{}]}', path="/outcomes")

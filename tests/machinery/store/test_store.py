@@ -124,3 +124,11 @@ def test_a_batch_is_whole_or_not_there(url):
     with pytest.raises((TypeError, sa.exc.StatementError)):
         store.append("sales", [*events(0, 5), Event("bad", 1, {"paid": object()})])
     assert store.tail(0) == []
+
+
+def test_a_store_that_must_be_there_is_not_made(tmp_path):
+    with pytest.raises(StoreError, match="expected one that is there"):
+        Store(f"sqlite:///{tmp_path}/typo.db", make=False)
+    assert list(tmp_path.iterdir()) == []
+    Store(f"sqlite:///{tmp_path}/store.db")
+    assert Store(f"sqlite:///{tmp_path}/store.db", make=False).end().position == 0
