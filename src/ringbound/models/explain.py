@@ -10,19 +10,26 @@ the Shapley value are such integrals of t^k (1 - t)^(d-1-k). The integrand is a 
 Gauss-Legendre quadrature integrates exactly with d / 2 points.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse
+import treelite
 
 from ringbound.errors import ModelError
 from ringbound.models.linear import LinearModel
 from ringbound.models.trees import TreeModel
 
+LEAF, CATEGORICAL = 0, 2
+LESS, AT_MOST = 2, 3
+"""Kinds of nodes and of comparisons, in Treelite's numbers."""
+FIELDS = (
+    "node_type", "cleft", "cright", "split_index", "default_left", "cmp", "threshold", "leaf_value", "leaf_vector",
+    "leaf_vector_begin", "leaf_vector_end", "category_list", "category_list_begin", "category_list_end",
+    "category_list_right_child", "data_count", "data_count_present",
+)  # fmt: skip
 MARGINS = ("sigmoid", "identity", "identity_multiclass")
 """How a margin may become the answer: by the logistic function or, a regression's or a forest's, as it is."""
 BLOCK = 4_000_000
@@ -54,7 +61,7 @@ def explainer_of(model: TreeModel | LinearModel) -> Callable[[np.ndarray], Effec
     array([[6.]])
     """
     if isinstance(model, TreeModel):
-        return TreeExplainer(_paths(json.loads(model.model.dump_as_json())), model.columns).effects
+        return TreeExplainer(_paths(model.model), model.columns).effects
     return lambda X: Effects(model.intercept, np.column_stack([np.empty((len(X), 0)), *model.terms(X)]))
 
 
@@ -78,51 +85,60 @@ class Paths:
     steps: list[tuple[int, int, bool]] = field(default_factory=list)
 
 
-def _paths(model: dict[str, Any]) -> Paths:
-    """Read a model as Treelite writes it; `ModelError` where its answer is not made of one margin."""
-    if model["postprocessor"] not in MARGINS or model["num_target"] != 1 or max(model["num_class"]) > 2:
-        kind = f"{model['postprocessor']}, {model['num_target']} targets, classes {model['num_class']}"
-        raise ModelError(f"explain: expected trees with one answer, by {', '.join(MARGINS)}; got {kind}")
-    trees = model["trees"]
-    share = 1 / len(trees) if model["average_tree_output"] else 1.0
-    paths = Paths(float(model["base_scores"][-1]))
-    for tree in trees:
-        nodes = {node["node_id"]: node for node in tree["nodes"]}
-        _walk(nodes, 0, [], share, paths)
+def _paths(model: treelite.Model) -> Paths:
+    """Read a model; `ModelError` where its answer is not made of one margin.
+
+    By its fields, not from `dump_as_json`: that has no text for the infinite thresholds by which missing values are told
+    from all others.
+    """
+    header = model.get_header_accessor().get_field
+    kind, targets, classes = header("postprocessor"), int(header("num_target")[0]), int(np.max(header("num_class")))
+    if kind not in MARGINS or targets != 1 or classes > 2:
+        raise ModelError(
+            f"explain: expected trees with one answer, by {', '.join(MARGINS)}; "
+            f"got {kind}, {targets} targets, {classes} classes"
+        )
+    share = 1 / model.num_tree if header("average_tree_output")[0] else 1.0
+    paths = Paths(float(header("base_scores")[-1]))
+    for number in range(model.num_tree):
+        field = model.get_tree_accessor(number).get_field
+        _walk({name: field(name) for name in FIELDS}, 0, [], share, paths)
     return paths
 
 
 def _walk(
-    nodes: dict[int, dict[str, Any]], at: int, way: list[tuple[int, int, bool, float]], share: float, paths: Paths
+    tree: dict[str, np.ndarray], at: int, way: list[tuple[int, int, bool, float]], share: float, paths: Paths
 ) -> None:
-    node = nodes[at]
-    if "leaf_value" in node:
-        leaf, value = len(paths.values), node["leaf_value"]
-        paths.values.append(share * float(value[-1] if isinstance(value, list) else value))
+    kind = tree["node_type"][at]
+    if kind == LEAF:
+        first, end = tree["leaf_vector_begin"][at], tree["leaf_vector_end"][at]
+        value = tree["leaf_vector"][end - 1] if end > first else tree["leaf_value"][at]
+        leaf = len(paths.values)
+        paths.values.append(share * float(value))
         for place, column in enumerate(sorted({step[1] for step in way})):
             steps = [step for step in way if step[1] == column]
             paths.steps += [(len(paths.slots), number, left) for number, _, left, _ in steps]
             paths.slots.append((leaf, place, column, float(np.prod([z for *_, z in steps]))))
         return
-    number = len(paths.asks)
-    paths.asks.append(node["split_feature_id"])
-    paths.missing_left.append(node["default_left"])
-    if node["node_type"] == "categorical_test_node":
-        paths.listed.append((frozenset(node["category_list"]), not node["category_list_right_child"]))
+    number, column = len(paths.asks), int(tree["split_index"][at])
+    paths.asks.append(column)
+    paths.missing_left.append(bool(tree["default_left"][at]))
+    if kind == CATEGORICAL:
+        codes = tree["category_list"][tree["category_list_begin"][at] : tree["category_list_end"][at]]
+        paths.listed.append((frozenset(codes.tolist()), not tree["category_list_right_child"][at]))
         paths.threshold.append(np.nan)
         paths.strict.append(False)
-    elif node["comparison_op"] in ("<", "<="):
+    elif tree["cmp"][at] in (LESS, AT_MOST):
         paths.listed.append(None)
-        paths.threshold.append(node["threshold"])
-        paths.strict.append(node["comparison_op"] == "<")
+        paths.threshold.append(float(tree["threshold"][at]))
+        paths.strict.append(bool(tree["cmp"][at] == LESS))
     else:
-        raise ModelError(f"explain: expected trees that compare by < or <=; got {node['comparison_op']}")
-    for child, left in ((node["left_child"], True), (node["right_child"], False)):
-        here, there = node.get("data_count"), nodes[child].get("data_count")
-        if not here or there is None:
+        raise ModelError("explain: expected trees that compare by < or <=; got another operator")
+    for child, left in ((int(tree["cleft"][at]), True), (int(tree["cright"][at]), False)):
+        if not (tree["data_count_present"][at] and tree["data_count_present"][child] and tree["data_count"][at]):
             raise ModelError("explain: expected trees that say how many rows each node has learnt from; these do not")
-        z = there / here
-        _walk(nodes, child, [*way, (number, node["split_feature_id"], left, z)], share, paths)
+        z = float(tree["data_count"][child] / tree["data_count"][at])
+        _walk(tree, child, [*way, (number, column, left, z)], share, paths)
 
 
 class TreeExplainer:

@@ -25,8 +25,9 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     """Return numbers, a category in the last column, and missing values in three; and a label that needs all of them."""
     X = RNG.normal(size=(N, COLUMNS))
     X[:, -1] = RNG.integers(0, 6, N)
-    signal = X[:, 0] * X[:, 1] + np.where(X[:, 2] > 0, X[:, 3], 0) + np.isin(X[:, -1], [1, 4])
-    X[RNG.random((N, COLUMNS)) < [0.2, 0.0, 0.1, 0.0, 0.1]] = np.nan
+    gone = RNG.random((N, COLUMNS)) < [0.2, 0.0, 0.1, 0.0, 0.1]
+    signal = 2.0 * gone[:, 0] + X[:, 0] * X[:, 1] + np.where(X[:, 2] > 0, X[:, 3], 0) + np.isin(X[:, -1], [1, 4])
+    X[gone] = np.nan
     return X, signal + RNG.normal(scale=0.3, size=N)
 
 
@@ -43,6 +44,7 @@ MODELS = {
     "regressor": lambda: (boosted(HistGradientBoostingRegressor, Y), X),
     "forest": lambda: (RandomForestClassifier(4, max_depth=4, random_state=1).fit(FILLED, Y > 0), FILLED),
     "trees": lambda: (ExtraTreesRegressor(3, max_depth=8, random_state=1).fit(FILLED, Y), FILLED),
+    "missing": lambda: (boosted(HistGradientBoostingRegressor, 3.0 * np.isnan(X[:, 0]) + 0.01 * Y), X),
     "stump": lambda: (HistGradientBoostingRegressor(max_iter=1, max_leaf_nodes=2).fit(X, Y), X),
     "constant": lambda: (HistGradientBoostingRegressor(max_iter=2).fit(X, np.ones(N)), X),
 }
@@ -74,12 +76,36 @@ def expected(tree: dict, node: int, x: np.ndarray, known: set[int]) -> float:
     return expected(tree, left if goes_left else right, x, known)
 
 
-def by_definition(model: TreeModel, x: np.ndarray) -> tuple[np.ndarray, float]:
-    import json
+def nodes_of(model: treelite.Model, number: int) -> dict[int, dict]:
+    """Return a tree's nodes by Treelite's own fields."""
+    field = model.get_tree_accessor(number).get_field
+    nodes = {}
+    for at, kind in enumerate(field("node_type").tolist()):
+        first, end = field("leaf_vector_begin")[at], field("leaf_vector_end")[at]
+        value = field("leaf_vector")[first:end] if end > first else field("leaf_value")[at]
+        codes = field("category_list")[field("category_list_begin")[at] : field("category_list_end")[at]].tolist()
+        nodes[at] = {"data_count": int(field("data_count")[at])} | (
+            {"leaf_value": value}
+            if kind == 0
+            else {
+                "left_child": int(field("cleft")[at]),
+                "right_child": int(field("cright")[at]),
+                "split_feature_id": int(field("split_index")[at]),
+                "default_left": bool(field("default_left")[at]),
+                "node_type": {1: "numerical_test_node", 2: "categorical_test_node"}[kind],
+                "category_list": codes,
+                "category_list_right_child": bool(field("category_list_right_child")[at]),
+                "threshold": float(field("threshold")[at]),
+                "comparison_op": {2: "<", 3: "<="}.get(int(field("cmp")[at])),
+            }
+        )
+    return nodes
 
-    plain = json.loads(model.model.dump_as_json())
-    share = 1 / len(plain["trees"]) if plain["average_tree_output"] else 1
-    trees = [{node["node_id"]: node for node in tree["nodes"]} for tree in plain["trees"]]
+
+def by_definition(model: TreeModel, x: np.ndarray) -> tuple[np.ndarray, float]:
+    header = model.model.get_header_accessor().get_field
+    share = 1 / model.model.num_tree if header("average_tree_output")[0] else 1
+    trees = [nodes_of(model.model, number) for number in range(model.model.num_tree)]
     of = lambda known: sum(share * expected(tree, 0, x, known) for tree in trees)  # noqa: E731
     effects = np.zeros(COLUMNS)
     for j in range(COLUMNS):
@@ -87,7 +113,7 @@ def by_definition(model: TreeModel, x: np.ndarray) -> tuple[np.ndarray, float]:
         for size in range(COLUMNS):
             weight = factorial(size) * factorial(COLUMNS - size - 1) / factorial(COLUMNS)
             effects[j] += weight * sum(of({*some, j}) - of({*some}) for some in combinations(others, size))
-    return effects, of(set()) + plain["base_scores"][-1]
+    return effects, of(set()) + header("base_scores")[-1]
 
 
 def test_effects_are_shapley_values_by_definition(case):
@@ -99,6 +125,13 @@ def test_effects_are_shapley_values_by_definition(case):
         wanted, base = by_definition(model, x)
         np.testing.assert_allclose(effects, wanted, atol=1e-9)
         assert found.base == pytest.approx(base, abs=1e-9)
+
+
+def test_missing_values_are_told_from_all_others_by_an_infinite_threshold():
+    """As scikit-learn writes it; what Treelite writes as JSON has no text for it."""
+    model = treelite.sklearn.import_model(MODELS["missing"]()[0])
+    thresholds = [model.get_tree_accessor(n).get_field("threshold") for n in range(model.num_tree)]
+    assert np.isinf(np.concatenate(thresholds)).any()
 
 
 def test_effects_add_up_to_the_margin(case, request):
