@@ -153,7 +153,7 @@ def test_a_seal_holds_a_thousand_records_at_most_and_is_checked_in_a_moment(made
     started = time.monotonic()
     checked = check_seals(store)
     assert (checked.records, checked.wrong) == (160 + 3200, [])
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10  # one after the other each would be held against all the others: minutes
 
 
 @pytest.mark.parametrize("name", ["", "\ud800", "x" * 300])

@@ -78,25 +78,31 @@ def test_a_loop_that_is_late_for_a_while_takes_no_more_and_one_stall_is_nothing(
     assert asyncio.run(run()) == [200, 429, 200]
 
 
-@pytest.fixture
-def gathered():
+def gatherer(waiting: int = 400) -> Gatherer:
     """A gatherer whose thread takes 10 ms for a batch, of eight rows at most; it says which rung answered."""
     return Gatherer(
         lambda rows: time.sleep(0.01) or ["full"] * len(rows),
         lambda rows, reason: [reason] * len(rows),
         lambda: "model",
-        deadline_s=5.0,
+        deadline_s=20.0,
         most=8,
-        waiting=400,
+        waiting=waiting,
     )
 
 
-def test_requests_that_wait_too_long_for_a_while_get_a_lower_rung_until_it_has_caught_up(gathered):
+@pytest.fixture
+def gathered() -> Gatherer:
+    return gatherer()
+
+
+def test_requests_that_wait_too_long_for_a_while_get_a_lower_rung_until_it_has_caught_up():
+    gathered = gatherer(waiting=100_000)
+
     async def run() -> tuple[list, list, list]:
         crowd, low = [], []
-        for n in range(150):  # about 1,500 a second, of which 800 can be answered
-            crowd += [asyncio.create_task(gathered.answer([(n, k)])) for k in range(3)]
-            await asyncio.sleep(0.002)
+        for n in range(60):  # several times as many as can be answered, however slow this machine is
+            crowd += [asyncio.create_task(gathered.answer([(n, k)])) for k in range(25)]
+            await asyncio.sleep(0.005)
             if gathered.overloaded:
                 low += await gathered.answer(["low"], low=True)
         answers = [answer for (answer,) in await asyncio.gather(*crowd)]
@@ -114,16 +120,14 @@ def test_requests_that_wait_too_long_for_a_while_get_a_lower_rung_until_it_has_c
 def test_past_a_number_of_rows_that_wait_new_ones_are_refused(gathered):
     async def run() -> list:
         crowd = [asyncio.create_task(gathered.answer([n])) for n in range(600)]
-        started = time.monotonic()
-        await asyncio.sleep(0)
         await asyncio.wait(crowd, return_when=asyncio.FIRST_EXCEPTION)
-        assert time.monotonic() - started < 0.2, "they are told at once"
+        assert sum(not one.done() for one in crowd) > 100, "they are told at once, while the others wait"
         return await asyncio.gather(*crowd, return_exceptions=True)
 
     answers = asyncio.run(run())
     refused = [isinstance(answer, OverloadError) for answer in answers]
     assert not any(refused[:400])
-    assert 100 < sum(refused[400:]) <= 200
+    assert 50 < sum(refused[400:]) <= 200
     assert all(answer in (["full"], ["overload"]) for answer, no in zip(answers, refused, strict=True) if not no)
     assert gathered.waiting == 0
 
