@@ -29,7 +29,7 @@ from ringbound.testing.parcels import FEATURES, PROBLEM
 
 HOUR = 3_600_000_000
 QUESTION = dict(PROBLEM.examples[0])
-DEADLINE_S = 0.2
+DEADLINE_S = 0.4
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from ringbound.testing.parcels import PROBLEM
 
 @pytest.fixture
 def settings(bundle_folder, log) -> ServiceSettings:
-    return ServiceSettings(bundle=bundle_folder, store=str(log.engine.url), clock="event")
+    return ServiceSettings(bundle=bundle_folder, store=str(log.engine.url), clock="event", deadline_ms=20_000)
 
 
 @pytest.fixture
