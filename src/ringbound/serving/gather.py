@@ -74,7 +74,7 @@ class Gatherer:
     `step_down` answers rows at once, for a reason, where the thread has not in `deadline_s`, and as much again for each
     hundred rows: it must need nothing that can hang. `doing` says what the thread is at, for that reason; `give_up` is told
     of rows whose answer by the thread nobody will get. Where `waiting` rows wait already, new ones are refused. `idle` is
-    called by the thread when it has had nothing to do for a second, and at the end.
+    called by the thread when it has had nothing to do for a second.
     """
 
     def __init__(
@@ -137,10 +137,11 @@ class Gatherer:
         self._jobs.put(job)
         return job
 
-    def stop(self, within_s: float) -> None:
-        """Do what waits, then end."""
+    def stop(self, within_s: float) -> bool:
+        """Do what waits, then end; return whether it has ended within the time."""
         self._jobs.put(None)
         self._thread.join(within_s)
+        return not self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -172,7 +173,6 @@ class Gatherer:
                 self._rest()
                 continue
             if job is None:
-                self._rest()
                 return
             while job is not None:
                 together, job = self._next(job)

@@ -17,7 +17,7 @@ from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
 from ringbound.models.stepping import LadderAnswers, answer_by_ladder
 from ringbound.serving.breaker import Breaker
-from ringbound.serving.reasons import Explanation, explanations
+from ringbound.serving.reasons import explanations
 from ringbound.serving.recorder import Recorder
 from ringbound.serving.request import columns_from_rows, microseconds, row_model, validated
 from ringbound.store import Prediction, instant
@@ -34,35 +34,6 @@ def _new_id() -> str:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
-    """Return the pydantic model of one answer of this bundle."""
-    value: dict[str, Any] = {"prediction_id": (str, ...)}
-    task = bundle.task
-    bounds: dict[str, Any] = {"ge": 0, "le": 1} if task.probabilities else {}
-    value[task.answer] = (float, pydantic.Field(description=task.says_answer, **bounds))
-    if task.says_decision:
-        value["decision"] = (bool, pydantic.Field(description=task.says_decision))
-    value["model_version"] = (str, pydantic.Field(description="version of the bundle that answered"))
-    value["rung"] = (
-        str,
-        pydantic.Field(description=f"which rung of the ladder answered: {', '.join(bundle.model.rungs)}"),
-    )
-    value["reason"] = (
-        str | None,
-        pydantic.Field(None, description="why no better rung answered; null for the full model"),
-    )
-    value["recorded"] = (
-        bool,
-        pydantic.Field(False, description="whether the answer was in the store before it was given"),
-    )
-    value["explanation"] = (
-        Explanation | None,
-        pydantic.Field(None, description="what counted most, where it was asked for"),
-    )
-    # `model_version` is what everyone calls it; pydantic keeps the prefix for itself unless told.
-    return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
 
 
 @dataclass(slots=True)
@@ -155,10 +126,10 @@ class Predictor:
         done = self._by_ladder(columns_from_rows(rows, self.fields), None, [reason] * len(rows))
         return self._told(asked, times, done, [None] * len(asked), later=True)
 
-    def flush(self) -> None:
-        """Record what was answered and could not be recorded then, as far as the store can be asked."""
+    def flush(self, *, most: int = 2) -> None:
+        """Record what was answered and could not be recorded then, as far as the store can be asked; see `Recorder.flush`."""
         if self.live is not None:
-            self.recorder.flush(self.live.store)
+            self.recorder.flush(self.live.store, most=most)
 
     def _explained(self, done: LadderAnswers, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
         """Explain the answers for which it is asked; an answer that cannot be explained is an answer all the same."""

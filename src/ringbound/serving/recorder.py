@@ -26,13 +26,18 @@ class Recorder:
         self._lock = threading.Lock()
 
     def keep(self, predictions: Sequence[Prediction], store: Store | None) -> bool:
-        """Keep predictions, after all that wait, and return whether they are in the store; without one they wait too."""
+        """Keep predictions, after those that wait, and return whether they are in the store; without one they wait too."""
         self._put(predictions)
         return self.flush(store)
 
-    def flush(self, store: Store | None) -> bool:
-        """Keep what waits, the oldest first, and return whether nothing waits any more."""
-        while self._waiting:
+    def flush(self, store: Store | None, *, most: int = 2) -> bool:
+        """Keep what waits, the oldest first, `most` times as much as is written together: who asks does not wait for more.
+
+        Return whether nothing waits any more.
+        """
+        for _ in range(most):
+            if not self._waiting:
+                break
             if store is None or self._breaker.resting:
                 return False
             with self._lock:
@@ -47,7 +52,7 @@ class Recorder:
             except BaseException:
                 self._put_back(some)
                 raise
-        return True
+        return not self._waiting
 
     def _put(self, predictions: Sequence[Prediction]) -> None:
         with self._lock:

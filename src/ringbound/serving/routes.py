@@ -20,6 +20,7 @@ from ringbound.serving.intake import Intake
 from ringbound.serving.outcomes import OutcomeIntake
 from ringbound.serving.predictor import MOST_ROWS, Asked, Predictor
 from ringbound.serving.receipts import receipt
+from ringbound.serving.recorder import MOST_UNRECORDED
 from ringbound.serving.request import row_model, validated
 from ringbound.serving.settings import ServiceSettings
 from ringbound.store import Store
@@ -149,7 +150,8 @@ class Serving:
     def close(self) -> None:
         """Do what has been taken on, record what has not been recorded yet, and take no more."""
         self._takers.shutdown(wait=False, cancel_futures=True)
-        self.gatherer.stop(CLOSE_S)
+        if self.gatherer.stop(CLOSE_S):  # else its thread is at the store still
+            self.predictor.flush(most=MOST_UNRECORDED)
 
     async def _predict(self, body: bytes) -> dict[str, Any]:
         return {"predictions": await self.predict(**PREDICT.read(body))}

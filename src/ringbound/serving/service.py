@@ -14,12 +14,13 @@ import pydantic
 from bentoml.images import Image
 from starlette.responses import JSONResponse
 
-from ringbound.models.bundle import load_bundle
+from ringbound.models.bundle import Bundle, load_bundle
 from ringbound.serving.body import refusal
 from ringbound.serving.hot_path import HotPath
 from ringbound.serving.intake import MOST_EVENTS, event_model
 from ringbound.serving.outcomes import MOST_OUTCOMES, outcome_model
-from ringbound.serving.predictor import MOST_ROWS, answer_model
+from ringbound.serving.predictor import MOST_ROWS
+from ringbound.serving.reasons import Explanation
 from ringbound.serving.request import row_model
 from ringbound.serving.routes import Serving
 from ringbound.serving.settings import ServiceSettings
@@ -87,6 +88,35 @@ class Refused(pydantic.BaseModel):
 def requirements() -> list[str]:
     """Return what a service has to install, at the versions that are installed here."""
     return [f"{name}=={version(name)}" for name in PACKAGES]
+
+
+def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
+    """Return the pydantic model of one answer of this bundle."""
+    value: dict[str, Any] = {"prediction_id": (str, ...)}
+    task = bundle.task
+    bounds: dict[str, Any] = {"ge": 0, "le": 1} if task.probabilities else {}
+    value[task.answer] = (float, pydantic.Field(description=task.says_answer, **bounds))
+    if task.says_decision:
+        value["decision"] = (bool, pydantic.Field(description=task.says_decision))
+    value["model_version"] = (str, pydantic.Field(description="version of the bundle that answered"))
+    value["rung"] = (
+        str,
+        pydantic.Field(description=f"which rung of the ladder answered: {', '.join(bundle.model.rungs)}"),
+    )
+    value["reason"] = (
+        str | None,
+        pydantic.Field(None, description="why no better rung answered; null for the full model"),
+    )
+    value["recorded"] = (
+        bool,
+        pydantic.Field(False, description="whether the answer was in the store before it was given"),
+    )
+    value["explanation"] = (
+        Explanation | None,
+        pydantic.Field(None, description="what counted most, where it was asked for"),
+    )
+    # `model_version` is what everyone calls it; pydantic keeps the prefix for itself unless told.
+    return pydantic.create_model("Answer", __config__=pydantic.ConfigDict(protected_namespaces=()), **value)
 
 
 async def answered(answer: Awaitable[Any]) -> Any:

@@ -105,8 +105,9 @@ class AnswerLog(Reached):
         """Return the seals that some predictions were recorded under, by id; none for those from before seals."""
         by_id = dict(tuple(row) for some in _few(ids) for row in self._read(SEALED, {"ids": some}))
         numbers = [number for number in {*by_id.values()} if number is not None]
-        seals = {row[0]: Seal(*row) for some in _few(numbers) for row in self._read(SEALS_OF, {"seals": some})}
-        return {name: seals[number] for name, number in by_id.items() if number in seals}
+        seals = [Seal(*row) for some in _few(numbers) for row in self._read(SEALS_OF, {"seals": some})]
+        by_number = {one.seal: one for one in seals}
+        return {name: by_number[number] for name, number in by_id.items() if number in by_number}
 
     def seals(self, chain: str = "", number: int = 0, most: int = 1000) -> list[Seal]:
         """Return up to `most` seals, by chain and number, after one of these."""

@@ -25,8 +25,6 @@ class Reached:
     is read or written until it is back.
     """
 
-    log: str
-
     def __init__(self, url: str, *, wait_s: float = 10.0, make: bool = True):
         try:
             address = sa.make_url(url)
@@ -59,8 +57,7 @@ class Reached:
             except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
                 self._leave()
                 if last:
-                    cause = getattr(error, "orig", None) or error
-                    raise StoreError(f"store: cannot be read: {one_line(cause, 200)}; try again") from error
+                    raise _failed("read", error) from error
         raise AssertionError
 
     def _leave(self) -> None:
@@ -96,11 +93,9 @@ class Reached:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
                 yield connection
                 connection.commit()
-                if before is not None and self._on_disk() != before:
-                    raise StoreError("store: its file was taken away while it was written; put it back and try again")
+                self._check_same(before)
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise StoreError(f"store: cannot be written: {one_line(cause, 200)}; try again") from error
+            raise _failed("written", error) from error
 
     @contextmanager
     def _recording(self) -> Iterator[Any]:
@@ -123,13 +118,11 @@ class Reached:
             driver.commit()
         except (self.engine.dialect.loaded_dbapi.Error, sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             self._forget_recorder()
-            cause = getattr(error, "orig", None) or error
-            raise StoreError(f"store: cannot be written: {one_line(cause, 200)}; try again") from error
+            raise _failed("written", error) from error
         except BaseException:
             self._forget_recorder()
             raise
-        if before is not None and self._on_disk() != before:
-            raise StoreError("store: its file was taken away while it was written; put it back and try again")
+        self._check_same(before)
 
     def _forget_recorder(self) -> None:
         lost, self._recorder = self._recorder, None
@@ -154,6 +147,11 @@ class Reached:
             )
         return found
 
+    def _check_same(self, before: File | None) -> None:
+        """Raise `StoreError` where what has been written lies in a file that is not there any more."""
+        if before is not None and self._on_disk() != before:
+            raise StoreError("store: its file was taken away while it was written; put it back and try again")
+
     def _on_disk(self) -> File | None:
         assert self._path
         try:
@@ -161,6 +159,11 @@ class Reached:
         except OSError:
             return None
         return about.st_dev, about.st_ino
+
+
+def _failed(what: str, error: Exception) -> StoreError:
+    """Return the error to raise where the database has one of its own."""
+    return StoreError(f"store: cannot be {what}: {one_line(getattr(error, 'orig', None) or error, 200)}; try again")
 
 
 def _limits(address: sa.URL, wait_s: float) -> dict[str, Any]:

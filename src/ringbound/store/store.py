@@ -22,6 +22,6 @@ class Store(EventLog, AnswerLog):
             bring_up_to_date(connection)
             if connection.scalar(sa.select(ABOUT.c.log)) is None:
                 connection.execute(ABOUT.insert(), {"log": uuid.uuid4().hex})
-            self.log = connection.scalar(sa.select(ABOUT.c.log)) or ""
+            self.log: str = connection.scalar(sa.select(ABOUT.c.log)) or ""
         self.chain = uuid.uuid4().hex
         self._file = self._on_disk() if self._path else None
