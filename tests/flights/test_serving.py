@@ -277,7 +277,7 @@ def test_postgresql_killed_amid_ten_thousand_events_loses_and_repeats_none(clone
 def test_questions_that_cannot_be_answered_rightly_are_refused_in_one_line(service, recent):
     status, answer = service.post("predict", {"rows": [recent[0] | {"at": "2013-03-01T00:00:00Z"}]})
     assert status == 400
-    assert answer["error"].startswith("at: expected 2013-04-0")
+    assert answer["error"].startswith("row 0: at: expected 2013-04-0")
     status, answer = service.post("events", {"source": "departures", "events": [{"id": "a"}]})
     assert status == 400
     assert answer["error"].startswith("event 0: ")
