@@ -18,7 +18,6 @@ from ringbound.features.offline import EventTables, asof_join
 from ringbound.models.bundle import write_bundle
 from ringbound.models.calibration import learn_calibration
 from ringbound.models.candidates import fit_linear, fit_trees
-from ringbound.models.cascade import Cascade
 from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.facts import Learnt
 from ringbound.models.prior import learn_prior
@@ -107,7 +106,6 @@ def bundle_folder(request, tmp_path_factory, parcels, references, windowed) -> P
         full=Rung(encoder, model, learn_calibration(model.predict(X), late)),
         reduced=Rung(few, reduced),
         prior=learn_prior(features, late, PROBLEM.prior),
-        cascade=Cascade(0.1, 0.4),
         default=float(late.mean()),
         references=references,
         learnt=Learnt(len(parcels), "2020-03-10", "2020-03-30", "no table", request.param, {}, 1),

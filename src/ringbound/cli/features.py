@@ -2,12 +2,12 @@
 
 import tempfile
 import time
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption
+from ringbound.cli.options import EngineOption, SchedulerOption, StoreOption
 from ringbound.errors import FeatureError
 from ringbound.workspace import layout
 
@@ -49,10 +49,8 @@ def diff(revision: Annotated[str, typer.Argument(help="A revision of this worksp
 
 @app.command()
 def compute(
-    engine: Annotated[Literal["local", "dask"], typer.Option(help="Where to compute.")] = "local",
-    scheduler: Annotated[
-        str | None, typer.Option(help="A Dask cluster's address; without one, dask starts its own.")
-    ] = None,
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
 ) -> None:
     """Compute the training table's windowed values again, and say whether they are the same bytes."""
     from ringbound.proofs.recompute import recompute

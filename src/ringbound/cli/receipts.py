@@ -2,13 +2,15 @@
 
 import json
 from collections import Counter
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption
-from ringbound.errors import BundleError, StoreError
+from ringbound.cli.options import EventsOption, StoreOption
+from ringbound.errors import BundleError, InputError, StoreError
+from ringbound.workspace import layout
 
 app = typer.Typer(
     no_args_is_help=True, help="Say what an answer was made of, make it again, and find records that were changed."
@@ -80,3 +82,29 @@ def check(store: StoreOption = None) -> None:
         typer.echo(says)
     if done.wrong:
         raise StoreError(f"receipts: {len(done.wrong):,} records or seals are not what was written")
+
+
+@app.command()
+def rescore(
+    output: Annotated[Path, typer.Argument(help="A file that `ringbound score` wrote, with its receipt beside it.")],
+    input: Annotated[str, typer.Option(help="What it was made of: the same file or quoted glob.")],
+    events: EventsOption = layout.CLEAN,
+) -> None:
+    """Make a scored file again and hold it against what was written: identical, or which step differs."""
+    from ringbound.batch.readers import input_files
+    from ringbound.batch.receipt import BatchReceipt, differs
+    from ringbound.batch.score import score
+    from ringbound.features.reader import open_events
+    from ringbound.models.bundle import Bundle
+    from ringbound.release.lookup import find_bundle
+
+    def again(target: Path, bundle: Bundle, **options: Any) -> None:
+        reader = open_events(events, bundle.features.sources) if bundle.features.views else None
+        score(input, target, bundle, events=reader, progress=False, **options)
+
+    root = workspace.root()
+    step, says = differs(output, input_files(input, output), lambda version: find_bundle(root, version), again)
+    if step:
+        raise InputError(f"receipts: {step} differ: {says}" if step != "output" else f"receipts: {says}")
+    receipt = BatchReceipt.read(BatchReceipt.beside(output))
+    typer.echo(f"{receipt.rows:,} rows identical ({', '.join(f'{n:,} {rung}' for rung, n in receipt.answers.items())})")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption
+from ringbound.cli.options import EngineOption, EventsOption, SchedulerOption, StoreOption
 from ringbound.workspace import layout
 
 
@@ -16,16 +16,13 @@ def score(
     bundle: Annotated[
         Path | None, typer.Option(help=f"The model bundle; by default the workspace's {layout.MODELS}.")
     ] = None,
-    events: Annotated[
-        str,
-        typer.Option(
-            help="Where the events are that features look back on: a folder like data/clean, or a store's URL."
-        ),
-    ] = layout.CLEAN,
+    events: EventsOption = layout.CLEAN,
     explain: Annotated[bool, typer.Option("--explain", help="Say of each row what counted most.")] = False,
     prefix: Annotated[
         str, typer.Option(help="What stands before the names of added columns, for rows that were scored before.")
     ] = "",
+    engine: EngineOption = "local",
+    scheduler: SchedulerOption = "",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Score files in batch, with the same bits as online; a killed run goes on where it was."""
@@ -37,7 +34,17 @@ def score(
     input_files(input, output)  # a wrong path is said before models and events are looked for
     loaded = load_bundle(bundle or workspace.stage_input(layout.MODELS))
     reader = open_events(events, loaded.features.sources) if loaded.features.views else None
-    done = score_files(input, output, loaded, events=reader, explain=explain, prefix=prefix, progress=not quiet)
+    done = score_files(
+        input,
+        output,
+        loaded,
+        events=reader,
+        explain=explain,
+        prefix=prefix,
+        engine=engine,
+        scheduler=scheduler,
+        progress=not quiet,
+    )
     notes = [f"{done.rows + done.malformed:,} rows read, {done.rows:,} of them written to {output}"]
     notes += [f"{done.errors:,} not scored: see column error"] if done.errors else []
     notes += [f"{done.lower:,} answered by a lower rung: see column reason"] if done.lower else []

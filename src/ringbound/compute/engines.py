@@ -17,7 +17,7 @@ def local_engine(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterat
     """Map in threads of this process: NumPy lets them run side by side."""
     workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
-        yield from _in_turn(lambda task: pool.submit(function, task), tasks, workers)
+        yield from in_turn(lambda task: pool.submit(function, task), tasks, workers)
 
 
 @contextmanager
@@ -56,13 +56,13 @@ def dask_client(scheduler: str = "", workers: int = 0) -> Iterator[Any]:
 def _mapper(client: Any) -> Engine:
     def engine(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
         ahead = 2 * max(1, len(client.scheduler_info()["workers"]))
-        return _in_turn(lambda task: client.submit(function, task, pure=False), tasks, ahead)
+        return in_turn(lambda task: client.submit(function, task, pure=False), tasks, ahead)
 
     return engine
 
 
 @contextmanager
-def open_engine(name: str, scheduler: str | None = None) -> Iterator[Engine]:
+def open_engine(name: str, scheduler: str = "") -> Iterator[Engine]:
     """Open the engine `local` or `dask`.
 
     >>> with open_engine("local") as engine:
@@ -72,13 +72,13 @@ def open_engine(name: str, scheduler: str | None = None) -> Iterator[Engine]:
     if name == "local" and not scheduler:
         yield local_engine
     elif name == "dask":
-        with dask_client(scheduler or "") as client:
+        with dask_client(scheduler) as client:
             yield _mapper(client)
     else:
         raise FeatureError(f"engine: expected local, or dask with or without a scheduler; got {name!r}, {scheduler!r}")
 
 
-def _in_turn(submit: Callable[[Any], "Future[Any]"], tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
+def in_turn(submit: Callable[[Any], "Future[Any]"], tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
     """Yield results in order of the tasks, with at most `ahead` tasks handed out beyond the one waited for."""
     running: deque[Future[Any]] = deque()
     for task in tasks:

@@ -8,7 +8,9 @@ import numpy as np
 
 from ringbound.errors import ModelError
 from ringbound.features.columns import Column
+from ringbound.features.definition import FeatureSet
 from ringbound.models.bundle import Bundle
+from ringbound.models.cascade import Cascade
 from ringbound.models.rung import Rung
 
 LOG = logging.getLogger(__name__)
@@ -31,6 +33,12 @@ class LadderAnswers:
     def __post_init__(self):
         self._input = np.full(len(self.values), -1)
         self._place = np.zeros(len(self.values), np.intp)
+
+    @classmethod
+    def none_yet(cls, reasons: Sequence[str | None]) -> "LadderAnswers":
+        """Return what there is before a row is answered."""
+        n = len(reasons)
+        return cls(np.full(n, np.nan), np.full(n, "", object), np.array([*reasons, None], object)[:n])
 
     def put(self, rows: np.ndarray, rung: str, values: np.ndarray, X: np.ndarray | None) -> None:
         """Put a rung's answers for some rows, made from X where it is made from vectors, in their places.
@@ -67,9 +75,10 @@ def answer_by_ladder(
 ) -> LadderAnswers:
     """Answer n rows of request `columns`, each by the best rung that can.
 
-    `reasons` say why the full model cannot be asked about a row, None where it can; `windowed` are the values it needs. A
-    rung that is `resting`, fails or answers what is no number is left for the next one; the last is a constant, which
-    always answers.
+    `reasons` say why the full model cannot be asked about a row, None where it can; `windowed` are the values it needs. It
+    is not asked about a row of whose entities nothing is known, nor where the bundle has a cascade and the reduced model is
+    sure. A rung that is `resting`, fails or answers what is no number is left for the next one; the last is a constant,
+    which always answers.
 
     >>> from ringbound.serving.request import columns_from_rows, validate_rows
     >>> from ringbound.testing import examples
@@ -79,9 +88,13 @@ def answer_by_ladder(
     ['reduced', 'reduced']
     """
     n = len(reasons)
-    done = LadderAnswers(np.full(n, np.nan), np.full(n, "", object), np.array([*reasons, None], object)[:n])
+    done = LadderAnswers.none_yet(reasons)
+    if windowed:
+        done.reasons[(done.reasons == None) & unknown(bundle.features, windowed, n)] = "missing"  # noqa: E711 - elementwise
+    if bundle.cascade and "reduced" not in resting:
+        _answer_sure(bundle, bundle.cascade, columns, done)
     for name in bundle.model.rungs:
-        rows = np.flatnonzero(done.reasons == None if name == "full" else done.rungs == "")  # noqa: E711 - elementwise
+        rows = np.flatnonzero(done.reasons == None if name == "full" else done.rungs == "")  # noqa: E711
         if not len(rows):
             continue
         if name not in resting or name == bundle.model.rungs[-1]:
@@ -93,6 +106,42 @@ def answer_by_ladder(
                 done.failed.append(name)
         done.reasons[rows[done.reasons[rows] == None]] = "model"  # noqa: E711
     return done
+
+
+def unknown(features: FeatureSet, windowed: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """Return for which of n rows no window holds an event, (n,) of booleans.
+
+    >>> from ringbound.testing.parcels import FEATURES
+    >>> nothing = {name: np.zeros(1) if "arrivals" in name or "pickups" in name else np.full(1, np.nan)
+    ...            for name in FEATURES.windowed}
+    >>> unknown(FEATURES, nothing, 1), unknown(FEATURES, nothing | {"courier_late_last_24h": np.zeros(1)}, 1)
+    (array([ True]), array([False]))
+    """
+    found = np.ones(n, bool)
+    for name, (_, feature) in features.windowed.items():
+        values = windowed[name]
+        found &= values == 0 if feature.aggregate == "count" else np.isnan(values)
+        if not found.any():
+            break
+    return found
+
+
+def _answer_sure(bundle: Bundle, cascade: Cascade, columns: Mapping[str, Column], done: LadderAnswers) -> None:
+    """Let the reduced model answer the rows that nothing keeps from the full one and about which it is sure."""
+    rows = np.flatnonzero(done.reasons == None)  # noqa: E711 - elementwise
+    if not len(rows) or bundle.reduced is None:
+        return
+    try:
+        trial = LadderAnswers.none_yet([None] * len(done.values))
+        _answer(bundle, "reduced", columns, None, rows, trial)
+    except Exception:  # the full model answers these
+        LOG.exception("rung reduced failed on %d rows; the full one answers", len(rows))
+        done.failed.append("reduced")
+        return
+    sure = rows[(trial.rungs[rows] == "reduced") & ~cascade.asks_costly(trial.values[rows])]
+    if len(sure):
+        done.put(sure, "reduced", trial.values[sure], trial.matrix(sure))
+        done.reasons[sure] = "sure"
 
 
 def _answer(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import treelite
@@ -29,6 +30,10 @@ class TreeModel:
         answers = treelite.gtil.predict(self.model, np.ascontiguousarray(X), nthread=threads)
         return answers.reshape(len(X), -1)[:, -1].astype(np.float64, copy=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a checkpoint."""
+        return _from_checkpoint, (self.model.serialize_bytes(), self.columns)
+
     def write(self, file: Path) -> None:
         """Write the checkpoint."""
         self.model.serialize(str(file))
@@ -37,3 +42,7 @@ class TreeModel:
     def read(cls, file: Path, columns: int) -> "TreeModel":
         """Read a checkpoint."""
         return cls(treelite.Model.deserialize(str(file)), columns)
+
+
+def _from_checkpoint(content: bytes, columns: int) -> TreeModel:
+    return TreeModel(treelite.Model.deserialize_bytes(content), columns)

@@ -18,7 +18,7 @@ class RecomputeResult:
     same: bool
 
 
-def recompute(history: History, *, engine: str = "local", scheduler: str | None = None) -> RecomputeResult:
+def recompute(history: History, *, engine: str = "local", scheduler: str = "") -> RecomputeResult:
     """Compute every windowed value of the table again, month by month, by an engine."""
     features, requests = history.features, history.requests.reset_index(drop=True)
     recomputed = np.empty((len(requests), len(features.windowed)))

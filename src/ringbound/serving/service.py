@@ -1,11 +1,14 @@
 """The online service: BentoML around a model bundle."""
 
 import gc
+import io
+import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
+from functools import cached_property
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -19,6 +22,7 @@ from ringbound.serving.body import refusal
 from ringbound.serving.hot_path import HotPath
 from ringbound.serving.intake import MOST_EVENTS, event_model
 from ringbound.serving.outcomes import MOST_OUTCOMES, outcome_model
+from ringbound.serving.page import describe, example
 from ringbound.serving.predictor import MOST_ROWS
 from ringbound.serving.reasons import Explanation
 from ringbound.serving.request import row_model
@@ -150,13 +154,7 @@ def build_service(settings: ServiceSettings) -> Any:
     ]
     sources = {name: event_model(source, settings.present) for name, source in bundle.features.sources.items()}
     Source = Annotated[str, pydantic.Field(description=f"one of {', '.join(sorted(sources))}")]
-    Events = Annotated[
-        list[dict[str, Any]],
-        pydantic.Field(
-            description=f"1 to {MOST_EVENTS} events of the source. {_described(sources)}",
-            examples=[[_example(model)] for model in sources.values()],
-        ),
-    ]
+    Events = Annotated[list[dict[str, Any]], pydantic.Field(description=f"1 to {MOST_EVENTS} events of the source")]
     Outcome: Any = outcome_model(bundle.task)
     Outcomes = Annotated[
         list[Outcome],
@@ -164,9 +162,10 @@ def build_service(settings: ServiceSettings) -> Any:
             min_length=1,
             max_length=MOST_OUTCOMES,
             description=f"1 to {MOST_OUTCOMES} outcomes",
-            examples=[[_example(Outcome)]],
+            examples=[[example(Outcome)]],
         ),
     ]
+    Name = Annotated[str, pydantic.Field(min_length=1, max_length=200, description="the id that came with the answer")]
     Answers: Any = pydantic.create_model(
         "Answers", __doc__="One answer per row, in the order of the rows.", predictions=(list[Answer | Refused], ...)
     )
@@ -222,7 +221,7 @@ def build_service(settings: ServiceSettings) -> Any:
             return told if isinstance(told, JSONResponse) else Heard(**told)  # type: ignore[return-value]
 
         @bentoml.api(route="/receipts")
-        async def receipts(self, prediction_id: str) -> dict[str, Any]:
+        async def receipts(self, prediction_id: Name) -> dict[str, Any]:
             """Return what an answer was made of, why it is what it is, and the proof of its record; also GET /receipts/ID."""
             return await answered(self.serving.receipt(prediction_id))
 
@@ -232,11 +231,18 @@ def build_service(settings: ServiceSettings) -> Any:
         def to_asgi(self, is_main: bool = True) -> Any:
             return HotPath(super().to_asgi(is_main), lambda: current[-1] if current else None)
 
+        @cached_property
+        def openapi_spec(self) -> Any:
+            given = super().openapi_spec
+            described = describe(json.loads(json.dumps(given.asdict())), says=says, sources=sources)
+            return type(given).from_yaml_file(io.StringIO(json.dumps(described)))
+
+    says = f"{bundle.problem.question} Model {bundle.version}: online, 1 to {MOST_ROWS} rows a request."
     image = Image(base_image="python:3.11-slim", distro="", python_version="3.11", lock_python_packages=False)
     configured: Any = bentoml.service(
         name="ringbound",
         service_class=Routed,
-        description=f"{bundle.problem.question} Model {bundle.version}: online, 1 to {MOST_ROWS} rows a request.",
+        description=says,
         image=image.python_packages(*requirements()),
         workers=settings.workers,
         traffic={"timeout": TIMEOUT_S},
@@ -262,18 +268,3 @@ def end_with_parent() -> None:
 def _given(row: pydantic.BaseModel) -> dict[str, Any]:
     """Return a validated row as it was sent."""
     return {name: value for name, value in vars(row).items() if name in row.model_fields_set}
-
-
-def _example(model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    """Return an example of a model, made of those of its fields."""
-    return {name: field.examples[0] for name, field in model.model_fields.items() if field.examples}
-
-
-def _described(sources: Mapping[str, type[pydantic.BaseModel]]) -> str:
-    """Return each source's fields in words."""
-    says = []
-    for name, model in sources.items():
-        fields = model.model_fields.items()
-        told = [f"{field} ({of.description}{'' if of.is_required() else ', optional'})" for field, of in fields]
-        says.append(f"{name}: {'; '.join(told)}.")
-    return " ".join(says)

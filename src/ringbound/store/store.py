@@ -1,6 +1,7 @@
 """The operational store: what happened, what was answered, and what came of it."""
 
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,3 +26,11 @@ class Store(EventLog, AnswerLog):
             self.log: str = connection.scalar(sa.select(ABOUT.c.log)) or ""
         self.chain = uuid.uuid4().hex
         self._file = self._on_disk() if self._path else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as where it is."""
+        return _reach, (self.engine.url.render_as_string(hide_password=False),)
+
+
+def _reach(url: str) -> Store:
+    return Store(url, make=False)

@@ -109,19 +109,19 @@ def test_glob_is_one_output_in_order(bundle, events, questions, tmp_path):
 def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, events, questions, tmp_path, monkeypatch):
     file = write(questions, tmp_path / "rows.csv")
     score(str(file), tmp_path / "whole.csv", bundle, events=events, progress=False)
-    real, calls = batch._scored, []
+    real, calls = batch.write_part, []
 
     def dying(*arguments, **options):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) >= 4:
             raise OSError(28, "No space left on device")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(batch, "_scored", dying)
+    monkeypatch.setattr(batch, "write_part", dying)
     with pytest.raises((OSError, InputError)):
         score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     assert not (tmp_path / "scored.csv").exists()
-    monkeypatch.setattr(batch, "_scored", real)
+    monkeypatch.setattr(batch, "write_part", real)
     done = score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     assert done.resumed == 3
     assert done.rows == 2000
@@ -130,8 +130,9 @@ def test_a_failed_run_resumes_and_gives_the_same_bytes(bundle, events, questions
 
 def test_parts_of_other_input_are_not_taken_over(bundle, events, questions, tmp_path, monkeypatch):
     file = write(questions, tmp_path / "rows.csv")
-    monkeypatch.setattr(batch, "_join", lambda *_: None)
-    score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
+    monkeypatch.setattr(batch, "join", _disk_is_full)
+    with pytest.raises(OSError, match="No space"):
+        score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False)
     monkeypatch.undo()
     write(questions[::-1], file)
     assert score(str(file), tmp_path / "scored.csv", bundle, events=events, progress=False).resumed == 0
@@ -320,3 +321,7 @@ def test_lines_that_are_no_rows_before_the_first_that_is_one_are_kept(bundle, ev
     done = score(str(tmp_path / "rows.jsonl"), tmp_path / "out.jsonl", bundle, events=events, progress=False)
     assert (done.rows, done.malformed) == (1, 1000)
     assert (tmp_path / "out.jsonl.malformed").read_text().splitlines() == bad
+
+
+def _disk_is_full(*_):
+    raise OSError(28, "No space left on device")
