@@ -56,6 +56,10 @@ def test_online_and_batch_give_the_same_bits(clone, service, recent):
             "ringbound", "score", "--input", "rows.jsonl", "--output", "scored.jsonl", "--quiet", "--events", events
         )
         scored[events] = (clone.root / "scored.jsonl").read_text()
+        again = clone.call(
+            "ringbound", "receipts", "rescore", "scored.jsonl", "--input", "rows.jsonl", "--events", events
+        )
+        assert again.stdout.startswith(f"{len(recent):,} rows identical")
     assert len(set(scored.values())) == 1
     rows = [json.loads(line) for line in scored["data/clean"].splitlines()]
     for answer, row in zip(online["predictions"], rows, strict=True):
@@ -91,6 +95,15 @@ def test_answers_are_made_again_from_their_records(clone, service, recent):
     said = clone.call("ringbound", "outcomes").stdout
     assert re.search(r"predictions +outcomes +mean probability +mean outcome +log_loss", said)
     assert re.search(rf"{told['lineage']['model']} +full +[1-9]\d+ +1 +0\.\d+ +1\.0 +\d\.\d+", said)
+    store = Store(f"sqlite:///{clone.root}/data/ops/store.db", archive=clone.root / "data/ops/archive")
+    store.put_away(2**62)
+    with urllib.request.urlopen(f"{service.address}/receipts/{name}") as answer:
+        assert json.load(answer)["answer"] == told["answer"], "it is read from the archive"
+    assert clone.call("ringbound", "outcomes").stdout == said
+    assert re.search(r"seals: 0 wrong", clone.call("ringbound", "receipts", "check").stdout)
+    assert re.match(
+        r"0 predictions, .* moved to", clone.call("ringbound", "ops", "archive", "--older-than", "1min").stdout
+    )
 
 
 def test_vectors_are_the_training_tables(clone, service, recent):

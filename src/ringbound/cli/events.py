@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption
+from ringbound.cli.options import StoreOption, open_store
 
 app = typer.Typer(no_args_is_help=True, help="Look at the events in the operational store, and take wrong ones back.")
 
@@ -16,10 +16,9 @@ def lateness(store: StoreOption = None) -> None:
     from ringbound.features.lateness import lateness_table
     from ringbound.features.logged import LoggedEvents
     from ringbound.problem.declaration import load_problem
-    from ringbound.store import Store
 
     sources = load_problem(workspace.problem_entry()).features.sources
-    log = LoggedEvents(Store(store or workspace.default_store(), make=False), sources)
+    log = LoggedEvents(open_store(store), sources)
     typer.echo(lateness_table(sources, log).frame.to_string(float_format="{:.1f}".format))
     typer.echo("minutes; too late: beyond the declared lateness, so in no window")
 
@@ -32,7 +31,7 @@ def void(
     store: StoreOption = None,
 ) -> None:
     """Take a wrong event back: from now on no answer counts it. It stays in the log, and so does its id."""
-    from ringbound.store import Store, instant
+    from ringbound.store import instant
 
-    event = Store(store or workspace.default_store(), make=False).void(source, name, reason)
+    event = open_store(store).void(source, name, reason)
     typer.echo(f"{source} {name}, available at {instant(event.available_at)}: void ({reason})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import EngineOption, SchedulerOption, StoreOption
+from ringbound.cli.options import EngineOption, SchedulerOption, StoreOption, open_store
 from ringbound.errors import FeatureError
 from ringbound.workspace import layout
 
@@ -149,10 +149,9 @@ def audit(
     """Recompute the vectors that predictions were made from, out of the log, and report mismatches."""
     from ringbound.models.bundle import load_bundle
     from ringbound.proofs.audit import audit as audit_predictions
-    from ringbound.store import Store
 
     bundle = load_bundle(workspace.stage_input(layout.MODELS))
-    done = audit_predictions(bundle, Store(store or workspace.default_store(), make=False), newest=newest)
+    done = audit_predictions(bundle, open_store(store), newest=newest)
     others = f"; {done.others:,} were made by other models" if done.others else ""
     typer.echo(
         f"{done.predictions:,} predictions by model {bundle.version}, {done.values:,} values: "

@@ -1,10 +1,14 @@
 """Options that several commands share."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ringbound import workspace
 from ringbound.workspace import layout
+
+if TYPE_CHECKING:
+    from ringbound.store import Store
 
 StoreOption = Annotated[
     str | None,
@@ -20,3 +24,10 @@ EngineOption = Annotated[Literal["local", "dask"], typer.Option(help="Where to c
 SchedulerOption = Annotated[str, typer.Option(help="A Dask cluster's address; without one, dask starts its own.")]
 PROD = "prod"
 EnvironmentOption = Annotated[str, typer.Option("--environment", help="The environment whose model is the champion.")]
+
+
+def open_store(url: str | None) -> "Store":
+    """Open the store that a command is about, with its archive; `StoreError` where there is none."""
+    from ringbound.store import Store
+
+    return Store(url or workspace.default_store(), make=False, archive=workspace.root() / layout.ARCHIVE)

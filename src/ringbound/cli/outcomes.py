@@ -3,16 +3,15 @@
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption
+from ringbound.cli.options import StoreOption, open_store
 
 
 def outcomes(store: StoreOption = None) -> None:
     """Say how the answers in the store have turned out, by model and rung, as far as outcomes are known."""
     from ringbound.evaluation.judged import judged_table
     from ringbound.problem.declaration import load_problem
-    from ringbound.store import Store
 
-    judged = Store(store or workspace.default_store(), make=False).judged()
+    judged = open_store(store).judged()
     if not judged:
         typer.echo("no predictions yet")
         return

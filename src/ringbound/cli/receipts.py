@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import EventsOption, StoreOption
+from ringbound.cli.options import EventsOption, StoreOption, open_store
 from ringbound.errors import BundleError, InputError, StoreError
 from ringbound.workspace import layout
 
@@ -24,9 +24,8 @@ def show(
     """Print everything that is known of an answer as JSON: lineage, values, explanation, outcomes, the proof of its seal."""
     from ringbound.release.lookup import find_bundle
     from ringbound.serving.receipts import receipt
-    from ringbound.store import Store
 
-    opened = Store(store or workspace.default_store(), make=False)
+    opened = open_store(store)
     kept = opened.find([name]).get(name)
     if kept is None:
         raise StoreError(f"receipts: expected the id of a prediction in the store; there is none {name!r}")
@@ -47,11 +46,10 @@ def verify(
     """Make answers again from their records and the log: identical, or which step differs."""
     from ringbound.proofs.receipts import verify as verify_records
     from ringbound.release.lookup import find_bundle
-    from ringbound.store import Store
 
     if bool(name) == bool(sample):
         raise typer.BadParameter("expected the id of a prediction or --sample N, one of them")
-    opened, root = Store(store or workspace.default_store(), make=False), workspace.root()
+    opened, root = open_store(store), workspace.root()
     found = opened.predictions(sample) if sample else list(opened.find([name]).values())
     if not found:
         what = "no predictions" if sample else f"none of the id {name!r}"
@@ -70,9 +68,8 @@ def verify(
 def check(store: StoreOption = None) -> None:
     """Hold every record against its seal, and every seal against the one before it; what was changed or dropped is named."""
     from ringbound.proofs.receipts import check_seals
-    from ringbound.store import Store
 
-    done = check_seals(Store(store or workspace.default_store(), make=False))
+    done = check_seals(open_store(store))
     if not done.seals:
         raise StoreError("receipts: expected a store with sealed records; this one has none; see --store")
     typer.echo(f"{done.records:,} records under {done.seals:,} seals: {len(done.wrong):,} wrong")

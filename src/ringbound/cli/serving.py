@@ -87,6 +87,7 @@ def serve(
         clock=clock,
         workers=workers,
         snapshot=root / layout.SNAPSHOT,
+        archive=root / layout.ARCHIVE,
         step_h=step_h,
         deadline_ms=deadline_ms,
     )

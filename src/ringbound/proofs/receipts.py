@@ -1,6 +1,6 @@
 """Whether answers can be made again from their records, to the bit, and whether all records are as they were sealed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from ringbound.proofs.audit import request_columns, vectors
 from ringbound.store import Prediction, Store
 from ringbound.store.sealing import Seal, digest
 
+AT_ONCE = 5000
+"""Records that are looked up together."""
 Bundles = Callable[[str], Bundle]
 """`bundles(version)` returns the model of a version; `BundleError` where there is none."""
 
@@ -108,21 +110,31 @@ class SealCheck:
 def check_seals(store: Store) -> SealCheck:
     """Hold every record against its seal, and every seal against the one before it."""
     seals = records = 0
-    last: tuple[str, int] = ("", 0)
     roots: dict[str, tuple[int, str]] = {}
     wrong: list[str] = []
-    while some := store.seals(*last):
-        last = (some[-1].chain, some[-1].number)
+    for some in _together(store.seals()):
+        there = store.find([name for seal in some for name in seal.digests])
         for seal in some:
             seals += 1
             number, root = roots.get(seal.chain, (0, "0" * 64))
             if (seal.number, seal.previous) != (number + 1, root):
                 wrong.append(f"seal {seal.number} of {seal.chain}: the one before it is not there, or another")
             roots[seal.chain] = (seal.number, seal.root)
-            digests = seal.digests
-            records += len(digests)
-            wrong += _wrong(seal, store.find(list(digests)))
+            records += len(seal.digests)
+            wrong += _wrong(seal, {name: there[name] for name in seal.digests if name in there})
     return SealCheck(seals, records, store.unsealed(), wrong)
+
+
+def _together(seals: Iterable[Seal]) -> Iterator[list[Seal]]:
+    """Yield seals, as many at once as have some thousand records."""
+    some: list[Seal] = []
+    for seal in seals:
+        some.append(seal)
+        if sum(len(one.digests) for one in some) >= AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _wrong(seal: Seal, there: Mapping[str, Prediction]) -> list[str]:

@@ -78,7 +78,7 @@ class Serving:
     @cached_property
     def store(self) -> Store:
         """The store; `StoreError` while it cannot be reached."""
-        return Store(self.settings.store, wait_s=WAIT_S)
+        return Store(self.settings.store, wait_s=WAIT_S, archive=self.settings.archive)
 
     @cached_property
     def intake(self) -> Intake:

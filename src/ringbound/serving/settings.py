@@ -16,7 +16,8 @@ PREFIX = "RINGBOUND_"
 class ServiceSettings:
     """`bundle` is the model's folder, `store` the operational store's URL, `clock` wall or event, `workers` processes.
 
-    `snapshot` is a file that makes starting again quick; without one, every start reads the log. On the event clock, one
+    `archive` is the folder that has what the store does not keep any more. `snapshot` is a file that makes starting again
+    quick; without one, every start reads the log. On the event clock, one
     event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the ladder's lower
     rungs. `code` is the version of the Bento that serves; it stands in the record of every answer.
     """
@@ -26,6 +27,7 @@ class ServiceSettings:
     clock: str = "wall"
     workers: int = 1
     snapshot: Path | None = None
+    archive: Path | None = None
     step_h: float = 24.0
     deadline_ms: float = 250.0
     code: str = ""
@@ -49,9 +51,10 @@ class ServiceSettings:
 
     @classmethod
     def from_environment(cls, home: Path, environment: Mapping[str, str] = os.environ) -> "ServiceSettings":
-        """Read RINGBOUND_STORE, _CLOCK, _WORKERS, _SNAPSHOT, _STEP_H, _DEADLINE_MS; bundle and store are in `home`."""
+        """Read RINGBOUND_STORE, _CLOCK, _WORKERS, _SNAPSHOT, _ARCHIVE, _STEP_H, _DEADLINE_MS; the bundle is in `home`."""
         read = lambda name, default: environment.get(PREFIX + name) or default  # noqa: E731
-        workers, snapshot = read("WORKERS", "1"), read("SNAPSHOT", None)
+        workers = read("WORKERS", "1")
+        snapshot, archive = (Path(found) if found else None for found in (read("SNAPSHOT", ""), read("ARCHIVE", "")))
         if not workers.isdecimal():
             raise WorkspaceError(f"{PREFIX}WORKERS: expected a whole number; got {workers!r}")
         numbers = {}
@@ -65,7 +68,8 @@ class ServiceSettings:
             store=read("STORE", f"sqlite:///{home / 'store.db'}"),
             clock=read("CLOCK", "wall"),
             workers=int(workers),
-            snapshot=Path(snapshot) if snapshot else None,
+            snapshot=snapshot,
+            archive=archive,
             code=_version(home),
             **numbers,
         )
@@ -78,7 +82,8 @@ class ServiceSettings:
             "WORKERS": str(self.workers),
         }
         variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}
-        variables |= {"SNAPSHOT": str(self.snapshot)} if self.snapshot else {}
+        places = {"SNAPSHOT": self.snapshot, "ARCHIVE": self.archive}
+        variables |= {name: str(place) for name, place in places.items() if place}
         return {PREFIX + name: value for name, value in variables.items()}
 
 

@@ -1,11 +1,14 @@
 """The answers that were given, and the outcomes: what really came of what was asked about."""
 
+import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from ringbound.errors import StoreError
+from ringbound.store.archive import KEYS, TABLES, Archive, Archived, move
 from ringbound.store.clock import WALL, Clock
 from ringbound.store.reach import Reached
 from ringbound.store.records import Judged, LoggedOutcome, Outcome, Prediction, Told
@@ -15,11 +18,8 @@ from ringbound.store.sealing import Seal, digest, seal_root
 FIRST_ROOT = "0" * 64
 """What stands for the seal before the first of a chain."""
 KEPT = [column for column in PREDICTIONS.c if column is not PREDICTIONS.c.seal]
-FOUND = sa.select(*KEPT).where(PREDICTIONS.c.prediction_id.in_(sa.bindparam("ids", expanding=True)))
-SEALED = sa.select(PREDICTIONS.c.prediction_id, PREDICTIONS.c.seal).where(
-    PREDICTIONS.c.prediction_id.in_(sa.bindparam("ids", expanding=True))
-)
-SEALS_OF = sa.select(SEALS).where(SEALS.c.seal.in_(sa.bindparam("seals", expanding=True)))
+FOUND = sa.select(PREDICTIONS).where(PREDICTIONS.c.prediction_id.in_(sa.bindparam("values", expanding=True)))
+SEALS_OF = sa.select(SEALS).where(SEALS.c.seal.in_(sa.bindparam("values", expanding=True)))
 SOME_SEALS = (
     sa.select(SEALS)
     .where(sa.tuple_(SEALS.c.chain, SEALS.c.number) > sa.tuple_(sa.bindparam("chain"), sa.bindparam("number")))
@@ -51,6 +51,8 @@ STANDS = ~sa.exists().where(
     sa.tuple_(_LATER.c.time, _LATER.c.seq) > sa.tuple_(OUTCOMES.c.time, OUTCOMES.c.seq),
 )
 """Of a prediction's outcomes the one that was determined last, and of those the one that came last."""
+STRAY = sa.select(OUTCOMES).where(~sa.exists().where(PREDICTIONS.c.prediction_id == OUTCOMES.c.prediction_id))
+"""Outcomes of predictions that are not in the store: not yet, or not any more."""
 JUDGED = (
     sa.select(
         PREDICTIONS.c.prediction_id,
@@ -70,8 +72,9 @@ JUDGED = (
 
 
 class AnswerLog(Reached):
-    """The predictions and their outcomes, of a store that is reached."""
+    """The predictions and their outcomes, of a store that is reached, and of its `archive`, where it has one."""
 
+    archive: Archive | None = None
     chain: str
     """What names the seals that this object makes."""
     _last_seal: tuple[int, str] | None = None
@@ -94,30 +97,56 @@ class AnswerLog(Reached):
     def predictions(self, newest: int) -> list[Prediction]:
         """Return the `newest` predictions, the latest first."""
         order = (PREDICTIONS.c.made_at.desc(), PREDICTIONS.c.prediction_id)
-        return [Prediction(*row) for row in self._read(sa.select(*KEPT).order_by(*order).limit(newest), {})]
+        found = [Prediction(*row) for row in self._read(sa.select(*KEPT).order_by(*order).limit(newest), {})]
+        if self.archive and len(found) < newest:
+            there = {one.prediction_id for one in found}
+            old = sorted(
+                self.archive.rows("predictions", names=["made_at", "prediction_id"]), key=lambda one: (-one[0], one[1])
+            )
+            ids = [name for _, name in old if name not in there][: newest - len(found)]
+            by_id = self.find(ids)
+            found += [by_id[name] for name in ids]
+        return found
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
         """Return those of some predictions that are there, by id."""
-        rows = [row for some in _few(ids) for row in self._read(FOUND, {"ids": some})]
-        return {one.prediction_id: one for one in (Prediction(*row) for row in rows)}
+        return {row[0]: Prediction(*row[:-1]) for row in self._rows("predictions", FOUND, "prediction_id", ids)}
 
     def seals_of(self, ids: Sequence[str]) -> dict[str, Seal]:
         """Return the seals that some predictions were recorded under, by id; none for those from before seals."""
-        by_id = dict(tuple(row) for some in _few(ids) for row in self._read(SEALED, {"ids": some}))
+        by_id = {row[0]: row[-1] for row in self._rows("predictions", FOUND, "prediction_id", ids)}
         numbers = [number for number in {*by_id.values()} if number is not None]
-        seals = [Seal(*row) for some in _few(numbers) for row in self._read(SEALS_OF, {"seals": some})]
+        seals = [Seal(*row) for row in self._rows("seals", SEALS_OF, "seal", numbers)]
         by_number = {one.seal: one for one in seals}
         return {name: by_number[number] for name, number in by_id.items() if number in by_number}
 
-    def seals(self, chain: str = "", number: int = 0, most: int = 1000) -> list[Seal]:
-        """Return up to `most` seals, by chain and number, after one of these."""
-        values = {"chain": chain, "number": number, "most": most}
-        return [Seal(*row) for row in self._read(SOME_SEALS, values)]
+    def seals(self) -> Iterator[Seal]:
+        """Yield all seals, by chain and number."""
+        old = sorted(self.archive.rows("seals"), key=lambda row: (row[1], row[2])) if self.archive else []
+        last: tuple[str, int] = ("", 0)
+        for row in heapq.merge(map(tuple, old), self._seals(), key=lambda row: (row[1], row[2])):
+            if (row[1], row[2]) != last:  # else it is in both
+                yield Seal(*row)
+            last = (row[1], row[2])
+
+    def _seals(self, most: int = 1000) -> Iterator[tuple]:
+        chain, number = "", 0
+        while rows := self._read(SOME_SEALS, {"chain": chain, "number": number, "most": most}):
+            yield from map(tuple, rows)
+            chain, number = rows[-1].chain, rows[-1].number
 
     def unsealed(self) -> int:
         """Return how many predictions are under no seal."""
         ((number,),) = self._read(sa.select(sa.func.count()).where(PREDICTIONS.c.seal == None), {})  # noqa: E711
-        return number
+        old = self.archive.rows("predictions", names=["prediction_id", "seal"]) if self.archive else []
+        return number + sum(seal is None for _, seal in old)
+
+    def _rows(self, kind: str, query: sa.Select, column: str, values: Sequence[Any]) -> list[tuple]:
+        """Return the rows that a query finds by some values, 500 at once, and from the archive those that it does not."""
+        found = [tuple(row) for some in _few(values) for row in self._read(query, {"values": some})]
+        if self.archive and (missing := {*values} - {row[0] for row in found}):
+            found += self.archive.rows(kind, column, missing)
+        return found
 
     def tell(self, outcomes: Sequence[Outcome], clock: Clock = WALL) -> Told:
         """Keep a batch of outcomes, durably and as a whole.
@@ -125,14 +154,13 @@ class AnswerLog(Reached):
         One that is there already, with its time and value, is not kept again. One of another time or value is a correction:
         both are kept. Outcomes of predictions that are not there (yet) are kept like others.
         """
+        named = [outcome.prediction_id for outcome in outcomes]
+        old = self.archive.rows("outcomes", "prediction_id", named) if self.archive else []
         with self._writing() as connection:
             present = clock.now(None)
-            named = [outcome.prediction_id for outcome in outcomes]
-            answered = sa.select(PREDICTIONS.c.prediction_id).where(PREDICTIONS.c.prediction_id.in_(named))
-            before = sa.select(OUTCOMES.c.prediction_id, OUTCOMES.c.time, OUTCOMES.c.value).where(
-                OUTCOMES.c.prediction_id.in_(named)
-            )
-            there = {Outcome(*row) for row in connection.execute(before)}
+            mine = sa.select(OUTCOMES).where(OUTCOMES.c.prediction_id.in_(named))
+            before = [LoggedOutcome(*row) for row in (*old, *connection.execute(mine))]
+            there = {Outcome(one.prediction_id, one.time, one.value) for one in before}
             told = {outcome.prediction_id for outcome in there}
             new = [outcome for outcome in dict.fromkeys(outcomes) if outcome not in there]
             corrections = 0
@@ -142,10 +170,16 @@ class AnswerLog(Reached):
             if new:
                 rows = [vars(outcome) | {"available_at": max(outcome.time, present)} for outcome in new]
                 connection.execute(OUTCOMES.insert(), rows)
-            standing = {Outcome(*row) for row in connection.execute(before.where(STANDS))}
+            after = [LoggedOutcome(*row) for row in (*old, *connection.execute(mine))]
+            standing = {Outcome(one.prediction_id, one.time, one.value) for one in _standing(after).values()}
             superseded = sum(outcome not in standing for outcome in outcomes)
-            unknown = len({*named} - {*connection.scalars(answered)})
-        return Told(len(new), len(outcomes) - len(new), corrections, superseded, unknown)
+            answered = sa.select(PREDICTIONS.c.prediction_id).where(PREDICTIONS.c.prediction_id.in_(named))
+            unknown = {*named} - {*connection.scalars(answered)}
+        if self.archive:
+            unknown -= {
+                row[0] for row in self.archive.rows("predictions", "prediction_id", unknown, names=["prediction_id"])
+            }
+        return Told(len(new), len(outcomes) - len(new), corrections, superseded, len(unknown))
 
     def outcomes(self, after: int = 0, most: int = 10_000) -> list[LoggedOutcome]:
         """Return up to `most` outcomes after position `after`, in the order in which they came, corrections among them."""
@@ -153,11 +187,50 @@ class AnswerLog(Reached):
 
     def outcomes_of(self, name: str) -> list[LoggedOutcome]:
         """Return all outcomes of a prediction, in the order in which they came."""
-        return [LoggedOutcome(*row) for row in self._read(TOLD_OF, {"name": name})]
+        old = self.archive.rows("outcomes", "prediction_id", [name]) if self.archive else []
+        found = {row[0]: LoggedOutcome(*row) for row in (*old, *self._read(TOLD_OF, {"name": name}))}
+        return [found[seq] for seq in sorted(found)]
 
     def judged(self, since: int = 0) -> list[Judged]:
         """Return the predictions made after `since`, each with its outcome as it stands, None where there is none yet."""
-        return [Judged(*row) for row in self._read(JUDGED, {"since": since})]
+        found = [Judged(*row) for row in self._read(JUDGED, {"since": since})]
+        return (self._judged_of_old(since, {one.prediction_id for one in found}) if self.archive else []) + found
+
+    def _judged_of_old(self, since: int, there: Collection[str]) -> list[Judged]:
+        assert self.archive
+        names = ["prediction_id", "at", "model_version", "rung", "answer", "made_at"]
+        old = [row for row in self.archive.rows("predictions", names=names) if row[-1] > since and row[0] not in there]
+        told = {row[0]: LoggedOutcome(*row) for row in (*self.archive.rows("outcomes"), *self._read(STRAY, {}))}
+        stands = _standing(told.values())
+        old.sort(key=lambda row: (row[-1], row[0]))
+        result = []
+        for name, at, version, rung, answer, _ in old:
+            one = stands.get(name)
+            result.append(Judged(name, at, version, rung, answer, one and one.value, one and one.time))
+        return result
+
+    def put_away(self, before: int) -> Archived:
+        """Move what is from before a time, in microseconds since 1970, into the archive; see `ringbound.store.archive`."""
+        if self.archive is None:
+            raise StoreError("store: expected a folder for its archive; got none")
+        return move(self.archive, lambda query: self._read(query, {}), self._drop, before)
+
+    def _drop(self, kind: str, keys: Sequence[Any]) -> None:
+        """Delete rows by their keys, few at once: who records an answer does not wait for all."""
+        key = TABLES[kind].c[KEYS[kind]]
+        for some in _few(keys):
+            with self._writing() as connection:
+                connection.execute(sa.delete(TABLES[kind]).where(key.in_(some)))
+
+
+def _standing(outcomes: Iterable[LoggedOutcome]) -> dict[str, LoggedOutcome]:
+    """Return each prediction's outcome that was determined last and, of those, came last."""
+    found: dict[str, LoggedOutcome] = {}
+    for one in outcomes:
+        other = found.get(one.prediction_id)
+        if other is None or (one.time, one.seq) > (other.time, other.seq):
+            found[one.prediction_id] = one
+    return found
 
 
 def _few(values: Sequence[Any]) -> Iterator[list[Any]]:

@@ -1,0 +1,179 @@
+"""The archive of a store: answers older than it keeps, their outcomes and seals, in Parquet by month.
+
+    archive/LOG/predictions/month=2013-12/0f3c….parquet  the same columns as the store's table
+    archive/LOG/outcomes/…, archive/LOG/seals/…
+
+Nothing is taken out of the store before it has been read back from here. A run that was killed may leave a row in both, or
+twice here: rows are told apart by their keys wherever they are read.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ringbound.errors import StoreError, one_line
+from ringbound.store.schema import OUTCOMES, PREDICTIONS, SEALS
+
+KEYS = {"predictions": "prediction_id", "outcomes": "seq", "seals": "seal"}
+TABLES = {"predictions": PREDICTIONS, "outcomes": OUTCOMES, "seals": SEALS}
+TIMES = {"predictions": "made_at", "outcomes": "available_at", "seals": "made_at"}
+"""By when each is put into its month."""
+PART_ROWS, GROUP_ROWS = 20_000, 2_000
+
+
+@dataclass(frozen=True)
+class Archived:
+    """What one run has moved."""
+
+    predictions: int
+    outcomes: int
+    seals: int
+
+
+class Archive:
+    """The archive of the store whose log is `log`, below a folder that others may share; `StoreError` where it is damaged."""
+
+    def __init__(self, folder: Path, log: str):
+        self.shared = folder
+        self.folder = folder / log
+
+    def add(self, kind: str, rows: Sequence[tuple]) -> None:
+        """Put rows of a table into their months, for good: each part is read back before this returns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = TABLES[kind]
+        names = [column.name for column in table.c]
+        schema = pa.schema([(column.name, _arrow(column.type)) for column in table.c])
+        key, when = names.index(KEYS[kind]), names.index(TIMES[kind])
+        by_month: dict[str, list[tuple]] = {}
+        for row in rows:
+            by_month.setdefault(f"{datetime.fromtimestamp(row[when] / 1e6, UTC):%Y-%m}", []).append(row)
+        for month, some in by_month.items():
+            some.sort(key=lambda row: row[key])
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*some, strict=True), schema, strict=True)
+            ]
+            content = pa.BufferOutputStream()
+            part = pa.Table.from_arrays(columns, schema=schema)
+            pq.write_table(part, content, row_group_size=GROUP_ROWS, compression="zstd")
+            keys = hashlib.sha256("\n".join(str(row[key]) for row in some).encode()).hexdigest()[:16]
+            file = self.folder / kind / f"month={month}" / f"{keys}.parquet"
+            _durably(file, content.getvalue())
+            if not pq.read_table(file, partitioning=None).equals(part):
+                raise StoreError(f"archive: {file.name} is not what was written; nothing is taken out of the store")
+
+    def rows(
+        self, kind: str, column: str = "", values: Collection[Any] | None = None, *, names: Sequence[str] = ()
+    ) -> list[tuple]:
+        """Return rows of a table as the store has them, each once: all, or those whose `column` is one of `values`."""
+        parts = sorted(str(part) for part in (self.folder / kind).glob("month=*/[!.]*.parquet"))
+        if not parts or (values is not None and not values):
+            return []
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        wanted = {name: ds.field(name) for name in names or [found.name for found in TABLES[kind].c]}
+        asked = None if values is None else ds.field(column).isin(list(values))
+        try:
+            columns = {**wanted, "its key": ds.field(KEYS[kind])}
+            found = ds.dataset(parts, format="parquet").to_table(columns, filter=asked)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(
+                f"archive: {kind} cannot be read: {one_line(error, 200)}; restore what is damaged"
+            ) from error
+        plain = [values.to_pylist() for values in found.itercolumns()]
+        return list({row[-1]: row[:-1] for row in zip(*plain, strict=True)}.values())
+
+    def has(self, ids: Collection[str]) -> set[str]:
+        """Return those of some predictions that are here."""
+        return {name for (name,) in self.rows("predictions", "prediction_id", ids, names=["prediction_id"])}
+
+
+def move(
+    archive: Archive,
+    read: Callable[[sa.Select], Iterable[Sequence[Any]]],
+    drop: Callable[[str, Sequence[Any]], None],
+    before: int,
+) -> Archived:
+    """Move what a store has from before a time, in microseconds since 1970: predictions with their outcomes, and seals.
+
+    `read` runs a query on the store, `drop` deletes rows of a kind by their keys. The newest seal of each chain stays: what
+    comes after it holds its root. Outcomes that come for predictions that are here already are moved by the next run.
+    """
+    moved = {"predictions": 0, "outcomes": 0, "seals": 0}
+
+    def take(kind: str, query: sa.Select) -> list[tuple]:
+        rows = [tuple(row) for row in read(query)]
+        if rows:
+            archive.add(kind, rows)
+            moved[kind] += len(rows)
+        return rows
+
+    def delete(kind: str, rows: Sequence[tuple]) -> None:
+        place = [column.name for column in TABLES[kind].c].index(KEYS[kind])
+        drop(kind, [row[place] for row in rows])
+
+    old = sa.select(PREDICTIONS).where(PREDICTIONS.c.made_at < before)
+    old = old.order_by(PREDICTIONS.c.made_at, PREDICTIONS.c.prediction_id).limit(PART_ROWS)
+    while rows := take("predictions", old):
+        ids = [row[0] for row in rows]
+        outcomes = []
+        for start in range(0, len(ids), 500):
+            some = OUTCOMES.c.prediction_id.in_(ids[start : start + 500])
+            outcomes += [tuple(row) for row in read(sa.select(OUTCOMES).where(some))]
+        if outcomes:
+            archive.add("outcomes", outcomes)
+            moved["outcomes"] += len(outcomes)
+        delete("outcomes", outcomes)
+        delete("predictions", rows)
+    there = sa.exists().where(PREDICTIONS.c.prediction_id == OUTCOMES.c.prediction_id)
+    strays = [tuple(row) for row in read(sa.select(OUTCOMES).where(OUTCOMES.c.available_at < before, ~there))]
+    known = {
+        row[0]
+        for row in archive.rows("predictions", "prediction_id", {row[1] for row in strays}, names=["prediction_id"])
+    }
+    if late := [row for row in strays if row[1] in known]:
+        archive.add("outcomes", late)
+        moved["outcomes"] += len(late)
+        delete("outcomes", late)
+    later = SEALS.alias()
+    followed = sa.exists().where(later.c.chain == SEALS.c.chain, later.c.number > SEALS.c.number)
+    seals = sa.select(SEALS).where(SEALS.c.made_at < before, followed).order_by(SEALS.c.seal).limit(1000)
+    while rows := take("seals", seals):
+        delete("seals", rows)
+    return Archived(**moved)
+
+
+def _arrow(kind: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(kind, sa.Boolean):
+        return pa.bool_()
+    if isinstance(kind, sa.LargeBinary):
+        return pa.binary()
+    if isinstance(kind, sa.Float):
+        return pa.float64()
+    return pa.int64() if isinstance(kind, sa.Integer) else pa.string()
+
+
+def _durably(file: Path, content: Any) -> None:
+    """Write a file so that it survives a loss of power, whole or not at all; for its owner's eyes."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    with open(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as out:  # noqa: PTH123
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,139 @@
+"""The archive, of SQLite and of PostgreSQL: what was moved is read as if it had not been, and nothing is lost on the way."""
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from ringbound.errors import StoreError
+from ringbound.proofs.receipts import check_seals
+from ringbound.store import Outcome, Prediction, SetClock, Store, Told
+from ringbound.store import archive as archive_module
+
+DAY = 24 * 3_600_000_000
+FEBRUARY = 1_359_676_800_000_000
+
+
+def prediction(number: int, **values) -> Prediction:
+    made = Prediction(f"p{number:05}", FEBRUARY + number * DAY, number, 3, "m", "f", number / 7, "{}", bytes(8))
+    return replace(made, **values)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def store(url, folder) -> Store:
+    """Sixty days of one prediction each, four to a seal; every third has an outcome, of which some are corrected."""
+    store = Store(url, archive=folder)
+    made = [prediction(n, decision=n % 2 == 0 or None, reason="store" if n % 5 == 0 else None) for n in range(60)]
+    for start in range(0, 60, 4):
+        store.record(made[start : start + 4])
+    store.tell([Outcome(f"p{n:05}", n, float(n % 2)) for n in range(0, 60, 3)], SetClock(FEBRUARY))
+    store.tell([Outcome(f"p{n:05}", n + 1, 0.1 + 0.2) for n in range(0, 60, 6)], SetClock(FEBRUARY))
+    return store
+
+
+def all_of(store: Store) -> list:
+    """Everything that is read of answers."""
+    ids = [f"p{n:05}" for n in range(60)]
+    return [
+        store.predictions(1000), store.predictions(45), store.find(ids), store.seals_of(ids), list(store.seals()),
+        store.unsealed(), [store.outcomes_of(name) for name in ids], store.judged(), store.judged(since=FEBRUARY + 10 * DAY),
+    ]  # fmt: skip
+
+
+def seals_are_old(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(archive_module.SEALS.update().values(made_at=FEBRUARY))
+
+
+def test_what_was_moved_is_read_like_what_was_not(store, folder):
+    seals_are_old(store)
+    before = all_of(store)
+    done = store.put_away(FEBRUARY + 40 * DAY)
+    assert (done.predictions, done.outcomes, done.seals) == (40, 21, 14)
+    assert all_of(store) == before
+    checked = check_seals(store)
+    assert (checked.records, checked.wrong) == (60, [])
+    assert len(Store(str_url(store)).predictions(1000)) == 20, "without its archive the store has what is young"
+    months = sorted(path.name for path in (folder / store.log / "predictions").iterdir())
+    assert months == ["month=2013-02", "month=2013-03"]
+    assert store.put_away(FEBRUARY + 40 * DAY) == replace(done, predictions=0, outcomes=0, seals=0)
+
+
+def str_url(store: Store) -> str:
+    return store.engine.url.render_as_string(hide_password=False)
+
+
+def test_outcomes_of_what_was_moved_are_taken_once(store):
+    store.put_away(FEBRUARY + 40 * DAY)
+    again = store.tell(
+        [Outcome("p00000", 0, 0.0), Outcome("p00003", 9, 1.0), Outcome("nobody", 1, 1.0)], SetClock(FEBRUARY)
+    )
+    assert again == Told(accepted=2, duplicates=1, corrections=1, superseded=1, unknown=1)
+    judged = {one.prediction_id: one.outcome for one in store.judged()}
+    assert (judged["p00000"], judged["p00003"], judged["p00001"]) == (0.1 + 0.2, 1.0, None)
+    assert store.put_away(FEBRUARY + 41 * DAY).outcomes == 1, "the late one follows; that of nobody waits"
+    assert {one.prediction_id: one.outcome for one in store.judged()} == judged
+    assert [one.value for one in store.outcomes_of("p00003")] == [1.0, 1.0]
+
+
+def test_a_record_that_is_changed_in_the_archive_is_found(store, folder):
+    store.put_away(FEBRUARY + 40 * DAY)
+    (file, *_) = sorted((folder / store.log / "predictions").rglob("*.parquet"))
+    table = pq.read_table(file)
+    place = table.column_names.index("answer")
+    changed = table.set_column(place, "answer", [[0.25, *table["answer"].to_pylist()[1:]]])
+    pq.write_table(changed.cast(table.schema), file)
+    (says,) = check_seals(store).wrong
+    assert says.startswith("p00000: ")
+
+
+def test_nothing_is_taken_out_that_is_not_read_back(store, monkeypatch):
+    before = all_of(store)
+    monkeypatch.setattr(
+        archive_module.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(OSError, match="No space"):
+        store.put_away(FEBRUARY + 40 * DAY)
+    monkeypatch.undo()
+    assert len(Store(str_url(store)).predictions(1000)) == 60
+    assert all_of(store) == before
+
+
+def test_a_damaged_part_is_one_line(store, folder):
+    store.put_away(FEBRUARY + 40 * DAY)
+    (file, *_) = sorted((folder / store.log / "predictions").rglob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(StoreError, match="archive: predictions cannot be read"):
+        store.judged()
+
+
+def _move(url, folder) -> None:
+    archive_module.PART_ROWS = 3
+    store = Store(url, archive=folder)
+    while True:
+        store.put_away(FEBRUARY + 60 * DAY)
+
+
+def test_a_run_that_is_killed_loses_and_doubles_nothing(store, folder):
+    before = all_of(store)
+    for after in (0.0, 0.01, 0.02, 0.04, 0.08):
+        mover = multiprocessing.get_context("spawn").Process(target=_move, args=(str_url(store), folder))
+        mover.start()
+        started = time.monotonic()
+        while len(Store(str_url(store)).predictions(1000)) == 60 and time.monotonic() < started + 60:
+            time.sleep(0.002)
+        time.sleep(after)
+        os.kill(mover.pid, signal.SIGKILL)
+        mover.join()
+        assert all_of(store) == before
+    store.put_away(FEBRUARY + 60 * DAY)
+    assert all_of(store) == before
