@@ -27,6 +27,14 @@ SMALL = {
 }
 
 
+def environment_of(root: Path) -> dict[str, str]:
+    """Return the environment for commands in a clone: nobody else's settings, this Python, its own code."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RINGBOUND")} | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(root / "src"),  # else the editable install shows the tree this was copied from
+    }
+
+
 class Clone:
     """A clone of the working tree, in a folder whose name has a space; its DVC cache is shared with others of this run."""
 
@@ -44,12 +52,17 @@ class Clone:
             assert params.count(before) == 1, before
             params = params.replace(before, after)
         (root / "params.yaml").write_text(params)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("RINGBOUND")} | {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(root / "src"),  # else the editable install shows the tree this was copied from
-        }
+        self.environment = environment_of(root)
         self.call("git", "init", "-q")
         self.call("dvc", "cache", "dir", "--local", str(cache))
+
+    @classmethod
+    def copied(cls, built: Path, root: Path) -> "Clone":
+        """Return a copy of a clone with everything in it, also what its stages have made."""
+        made = object.__new__(cls)
+        made.root, made.environment = root, environment_of(root)
+        shutil.copytree(built, root, symlinks=True, dirs_exist_ok=True)
+        return made
 
     def call(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run a command in the clone."""
