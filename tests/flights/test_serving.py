@@ -337,6 +337,48 @@ def test_requests_that_do_not_fit_are_refused_with_the_place(service, recent):
         assert service.post("predict", {"rows": rows})[0] == 400
 
 
+def test_with_keys_each_may_ask_what_its_key_is_for_over_https(clone, recent, tmp_path):
+    store = f"sqlite:///{tmp_path}/store.db"
+    refused = clone.call("ringbound", "serve", "--host", "0.0.0.0", "--store", store, check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "expected keys before it listens on 0.0.0.0" in refused.stderr
+    token = clone.call("ringbound", "keys", "add", "shop", "--role", "predict", "--store", store).stdout.strip()
+    listed = clone.call("ringbound", "keys", "list", "--store", store).stdout
+    assert "shop" in listed
+    assert token not in listed
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-subj", "/CN=localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    options = [
+        "--host",
+        "0.0.0.0",
+        "--store",
+        store,
+        "--tls-cert",
+        str(cert),
+        "--tls-key",
+        str(key),
+        "--clock",
+        "event",
+    ]
+    service = Service(clone, *options, scheme="https", token=token)
+    try:
+        status, answer = service.post("predict", {"rows": [without_time(recent[0])]})
+        assert (status, len(answer["predictions"])) == (200, 1)
+        assert service.post("outcomes", {"outcomes": []})[0] == 403
+        clone.call("ringbound", "keys", "revoke", "shop", "--store", store)
+        time.sleep(1)
+        assert service.post("predict", {"rows": recent[:1]})[0] == 401
+    finally:
+        service.stop()
+
+
+def without_time(row: dict) -> dict:
+    return {name: value for name, value in row.items() if name != "at"}
+
+
 def test_probes_metrics_and_documentation(service, recent):
     for path in ("/livez", "/readyz", "/metrics", "/"):
         assert urllib.request.urlopen(service.address + path).status == 200

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -97,9 +98,11 @@ def family(pid: int) -> list[int]:
 class Service:
     """The packaged service, served as `make serve` does, on a port of its own; answers may take their time."""
 
-    def __init__(self, clone: Clone, *options: str, port: int | None = None):
+    def __init__(self, clone: Clone, *options: str, port: int | None = None, scheme: str = "http", token: str = ""):
         self.port = port or free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.address = f"{scheme}://127.0.0.1:{self.port}"
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._trust = ssl._create_unverified_context()  # what tests speak to has made its certificate itself
         self._process = subprocess.Popen(
             ["ringbound", "serve", "--port", str(self.port), "--deadline-ms", "20000", *options],
             cwd=clone.root, env=clone.environment,
@@ -108,7 +111,7 @@ class Service:
         deadline = time.monotonic() + 60
         while True:
             try:
-                assert urllib.request.urlopen(f"{self.address}/readyz").status == 200
+                assert urllib.request.urlopen(f"{self.address}/readyz", context=self._trust).status == 200
                 return
             except (urllib.error.URLError, ConnectionError):
                 assert self._process.poll() is None
@@ -118,9 +121,10 @@ class Service:
     def post(self, route: str, content: object) -> tuple[int, dict]:
         """Send JSON and return the status and the answer."""
         body = json.dumps(content).encode()
-        request = urllib.request.Request(f"{self.address}/{route}", body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"} | self._headers
+        request = urllib.request.Request(f"{self.address}/{route}", body, headers)
         try:
-            with urllib.request.urlopen(request) as answer:
+            with urllib.request.urlopen(request, context=self._trust) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)

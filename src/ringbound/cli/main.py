@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ringbound.cli import events, features, operations, outcomes, pipeline, receipts, release, serving
+from ringbound.cli import events, features, keys, operations, outcomes, pipeline, receipts, release, serving
 from ringbound.errors import RingboundError, one_line
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -32,6 +32,7 @@ for command in (
 app.add_typer(pipeline.notebooks, name="notebooks")
 app.add_typer(events.app, name="events")
 app.add_typer(features.app, name="features")
+app.add_typer(keys.app, name="keys")
 app.add_typer(operations.app, name="ops")
 app.add_typer(receipts.app, name="receipts")
 app.add_typer(release.registry, name="registry")

@@ -69,6 +69,8 @@ def serve(
         typer.Option(help="Milliseconds after which a lower rung answers, which needs neither store nor full model."),
     ] = 250.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    tls_cert: Annotated[Path | None, typer.Option(help="The certificate to serve HTTPS with, in PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
     environment: Annotated[
         str, typer.Option(help="Serve what this environment has, like prod; by default what the workspace made.")
     ] = "",

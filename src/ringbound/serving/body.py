@@ -33,6 +33,14 @@ class NotThereError(InputError):
     """What is asked about is not in the store."""
 
 
+class UnknownError(InputError):
+    """Who asks has no key that holds."""
+
+
+class DeniedError(InputError):
+    """Who asks has a key for something else."""
+
+
 class OverloadError(InputError):
     """More is asked than can be answered, even by the ladder's lowest rung."""
 
@@ -67,6 +75,8 @@ class Body:
 
 
 STATUS: dict[type[Exception], int] = {
+    UnknownError: 401,
+    DeniedError: 403,
     NotThereError: 404,
     TooLargeError: 413,
     OtherKindError: 415,

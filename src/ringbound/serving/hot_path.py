@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import orjson
 
 from ringbound.data.values import shown
+from ringbound.errors import InputError
+from ringbound.serving.access import Access
 from ringbound.serving.body import MOST_BYTES, OtherKindError, OverloadError, TooLargeError, refusal
 
 Scope = MutableMapping[str, Any]
@@ -21,13 +23,24 @@ RECEIPTS = "/receipts/"
 BEAT_S, LATE_S, LATE_FOR_S = 0.005, 0.03, 0.15
 """How often the loop's lateness is noted, what is late, and for how long it is before that is too much."""
 TOO_LARGE = f"expected at most {MOST_BYTES >> 20} MB; send several requests"
+AGAIN = [(b"retry-after", b"1")]
+MORE = {401: [(b"www-authenticate", b'Basic realm="ringbound: the key is the password"')], 429: AGAIN, 503: AGAIN}
+"""Headers of refusals, by status."""
+SAFE = [
+    (b"content-security-policy", POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+"""Headers of pages."""
 Route = Callable[[bytes], Awaitable[Any]]
 
 
 class Routed(Protocol):
-    """What answers: by path, from a request's body to what becomes JSON."""
+    """What answers: by path, from a request's body to what becomes JSON; `access` says who may ask."""
 
     routes: Mapping[str, Route]
+    access: Access
 
 
 class Lateness:
@@ -71,9 +84,16 @@ class HotPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        route = self._route(scope)
+        service = self.service()
+        if service is None or scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        try:
+            service.access.check(scope["path"], scope["headers"])
+        except InputError as error:
+            return await _answer(send, *refusal(error))
+        route = _route(service, scope)
         if route is None:
-            return await self.app(scope, receive, _alone(send) if scope["type"] == "http" else send)
+            return await self.app(scope, receive, _alone(send))
         loop = asyncio.get_running_loop()
         self.lateness.watch(loop)
         try:
@@ -82,26 +102,24 @@ class HotPath:
             body = await _body(scope, receive) if scope["method"] == "POST" else _named(scope)
             if body is None:
                 return None
-            status, content = 200, orjson.dumps(await route(body))
+            return await _answer(send, 200, await route(body))
         except Exception as error:  # whatever it is, who asks gets one line
-            status, says = refusal(error)
-            content = orjson.dumps({"error": says})
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-        if status in (429, 503):
-            headers.append((b"retry-after", b"1"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
-        return None
+            return await _answer(send, *refusal(error))
 
-    def _route(self, scope: Scope) -> Route | None:
-        service = self.service()
-        if service is None or scope["type"] != "http":
-            return None
-        if scope["method"] == "GET" and scope["path"].startswith(RECEIPTS):
-            return service.routes[RECEIPTS[:-1]]
-        if scope["method"] != "POST":
-            return None
-        return service.routes.get(scope["path"])
+
+async def _answer(send: Send, status: int, told: Any) -> None:
+    """Send what is told as JSON; where it is not what was asked for, it is one line."""
+    content = orjson.dumps(told if status == 200 else {"error": told})
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+    headers += MORE.get(status, [])
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _route(service: Routed, scope: Scope) -> Route | None:
+    if scope["method"] == "GET" and scope["path"].startswith(RECEIPTS):
+        return service.routes[RECEIPTS[:-1]]
+    return service.routes.get(scope["path"]) if scope["method"] == "POST" else None
 
 
 def _alone(send: Send) -> Send:
@@ -109,7 +127,7 @@ def _alone(send: Send) -> Send:
 
     async def sending(message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), (b"content-security-policy", POLICY)]}
+            message = {**message, "headers": [*message.get("headers", []), *SAFE]}
         await send(message)
 
     return sending

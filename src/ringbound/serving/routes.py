@@ -13,6 +13,7 @@ from ringbound.data.values import shown
 from ringbound.errors import InputError, StoreError
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
+from ringbound.serving.access import Access
 from ringbound.serving.body import Body, OverloadError
 from ringbound.serving.counters import count
 from ringbound.serving.gather import Gatherer
@@ -65,6 +66,8 @@ class Serving:
             give_up=_give_up,
             idle=self.predictor.flush,
         )
+        self.access = Access(lambda: self.store.all_keys(), open=settings.open, workers=settings.workers)
+        self.access.start()
         self._takers = ThreadPoolExecutor(TAKERS, "intake")
         self._taking = 0
         self.routes = {
@@ -149,6 +152,7 @@ class Serving:
 
     def close(self) -> None:
         """Do what has been taken on, record what has not been recorded yet, and take no more."""
+        self.access.stop()
         self._takers.shutdown(wait=False, cancel_futures=True)
         if self.gatherer.stop(CLOSE_S):  # else its thread is at the store still
             self.predictor.flush(most=MOST_UNRECORDED)

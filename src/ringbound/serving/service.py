@@ -245,6 +245,11 @@ def build_service(settings: ServiceSettings) -> Any:
         description=says,
         image=image.python_packages(*requirements()),
         workers=settings.workers,
+        ssl={
+            "enabled": settings.tls_cert is not None,
+            "certfile": settings.tls_cert and str(settings.tls_cert),
+            "keyfile": settings.tls_key and str(settings.tls_key),
+        },
         traffic={"timeout": TIMEOUT_S},
         logging={"access": {"enabled": False}},
         # Spans on every request, for a collector that is not there, cost more than the model.

@@ -1,5 +1,6 @@
 """What a service is told about where it runs: written by who starts it, read once by the service."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -17,9 +18,10 @@ class ServiceSettings:
     """`bundle` is the model's folder, `store` the operational store's URL, `clock` wall or event, `workers` processes.
 
     `archive` is the folder that has what the store does not keep any more. `snapshot` is a file that makes starting again
-    quick; without one, every start reads the log. On the event clock, one
-    event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the ladder's lower
-    rungs. `code` is the version of the Bento that serves; it stands in the record of every answer.
+    quick; without one, every start reads the log. On the event clock, one event may move the present by `step_h` hours. An
+    answer that is not there after `deadline_ms` is one of the ladder's lower rungs. `open` says that anybody may ask as long
+    as there has never been a key: for a machine's own address. With `tls_cert` and `tls_key`, files in PEM, it speaks
+    HTTPS. `code` is the version of the Bento that serves; it stands in the record of every answer.
     """
 
     bundle: Path
@@ -30,6 +32,9 @@ class ServiceSettings:
     archive: Path | None = None
     step_h: float = 24.0
     deadline_ms: float = 250.0
+    open: bool = True
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     code: str = ""
 
     def __post_init__(self):
@@ -39,6 +44,11 @@ class ServiceSettings:
             raise WorkspaceError(f"{PREFIX}WORKERS: expected at least 1; got {self.workers}")
         if not 1 <= self.deadline_ms <= 60_000:
             raise WorkspaceError(f"{PREFIX}DEADLINE_MS: expected 1 to 60,000 milliseconds; got {self.deadline_ms}")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise WorkspaceError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY: expected both or none")
+        for file in (self.tls_cert, self.tls_key):
+            if file is not None and not file.is_file():
+                raise WorkspaceError(f"{PREFIX}TLS: expected a file in PEM; there is none called {file.name}")
         if not 0 < self.step_h < 1e6:
             raise WorkspaceError(
                 f"{PREFIX}STEP_H: expected hours, more than 0 and less than a million; got {self.step_h}"
@@ -51,10 +61,10 @@ class ServiceSettings:
 
     @classmethod
     def from_environment(cls, home: Path, environment: Mapping[str, str] = os.environ) -> "ServiceSettings":
-        """Read RINGBOUND_STORE, _CLOCK, _WORKERS, _SNAPSHOT, _ARCHIVE, _STEP_H, _DEADLINE_MS; the bundle is in `home`."""
+        """Read RINGBOUND_STORE and so on, as `to_environment` writes them; the bundle is in `home`."""
         read = lambda name, default: environment.get(PREFIX + name) or default  # noqa: E731
         workers = read("WORKERS", "1")
-        snapshot, archive = (Path(found) if found else None for found in (read("SNAPSHOT", ""), read("ARCHIVE", "")))
+        place = lambda name: Path(found) if (found := read(name, "")) else None  # noqa: E731
         if not workers.isdecimal():
             raise WorkspaceError(f"{PREFIX}WORKERS: expected a whole number; got {workers!r}")
         numbers = {}
@@ -68,8 +78,11 @@ class ServiceSettings:
             store=read("STORE", f"sqlite:///{home / 'store.db'}"),
             clock=read("CLOCK", "wall"),
             workers=int(workers),
-            snapshot=snapshot,
-            archive=archive,
+            snapshot=place("SNAPSHOT"),
+            archive=place("ARCHIVE"),
+            tls_cert=place("TLS_CERT"),
+            tls_key=place("TLS_KEY"),
+            open=_is_open(read("OPEN", "0")),
             code=_version(home),
             **numbers,
         )
@@ -80,11 +93,35 @@ class ServiceSettings:
             "STORE": self.store,
             "CLOCK": self.clock,
             "WORKERS": str(self.workers),
+            "OPEN": str(int(self.open)),
         }
         variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}
-        places = {"SNAPSHOT": self.snapshot, "ARCHIVE": self.archive}
+        places = {
+            "SNAPSHOT": self.snapshot,
+            "ARCHIVE": self.archive,
+            "TLS_CERT": self.tls_cert,
+            "TLS_KEY": self.tls_key,
+        }
         variables |= {name: str(place) for name, place in places.items() if place}
         return {PREFIX + name: value for name, value in variables.items()}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, which nobody else reaches.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.1.2.3", "example.org")]
+    [True, True, True, False, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_open(given: str) -> bool:
+    if given not in ("0", "1"):
+        raise WorkspaceError(f"{PREFIX}OPEN: expected 0 or 1; got {given!r}")
+    return given == "1"
 
 
 def _version(home: Path) -> str:

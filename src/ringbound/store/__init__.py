@@ -1,6 +1,7 @@
-"""The operational store: the log of events, the predictions made and their outcomes, in SQLite or PostgreSQL."""
+"""The operational store: the log of events, predictions and their outcomes, and who may ask; in SQLite or PostgreSQL."""
 
 from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock, instant
+from ringbound.store.keys import ROLES, Key
 from ringbound.store.records import (
     Appended,
     Event,
@@ -17,12 +18,14 @@ from ringbound.store.store import Store
 __all__ = [
     "CLOCKS",
     "HOUR",
+    "ROLES",
     "WALL",
     "Appended",
     "Clock",
     "Event",
     "EventClock",
     "Judged",
+    "Key",
     "LogEnd",
     "LoggedEvent",
     "LoggedOutcome",

@@ -81,6 +81,16 @@ class Reached:
             return True
 
     @contextmanager
+    def _looking(self) -> Iterator[sa.Connection]:
+        """A connection to read on, for a thread that is none of those that answer."""
+        self._check_file()
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise _failed("read", error) from error
+
+    @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         """A transaction in which no other writer is, and which survives a loss of power."""
         try:

@@ -67,12 +67,23 @@ OUTCOMES = sa.Table(
     sa.UniqueConstraint("prediction_id", "time", "value"),
     sqlite_autoincrement=True,
 )
+KEYS = sa.Table(
+    "keys",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("roles", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("rate", sa.Float(53), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("revoked_at", sa.BigInteger),
+)
 ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
 VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 FIRST = "0001"
 """The schema of stores that were made before stores had a version."""
-HEAD = "0004"
+HEAD = "0005"
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:

@@ -8,11 +8,12 @@ import sqlalchemy as sa
 
 from ringbound.store.answers import AnswerLog
 from ringbound.store.archive import Archive
+from ringbound.store.keys import KeyRing
 from ringbound.store.log import EventLog
 from ringbound.store.schema import ABOUT, bring_up_to_date
 
 
-class Store(EventLog, AnswerLog):
+class Store(EventLog, AnswerLog, KeyRing):
     """A store at a SQLAlchemy URL: `sqlite:///path` (one host) or `postgresql+psycopg://…` (several), ready on first use.
 
     `log` is its identity. `StoreError` where it cannot be reached within about `wait_s` seconds, is of a newer

@@ -74,7 +74,7 @@ def test_settings_are_what_the_environment_says(tmp_path):
     )
     assert ServiceSettings.from_environment(tmp_path, given.to_environment()) == given
     plain = ServiceSettings.from_environment(tmp_path, {})
-    assert plain == ServiceSettings(tmp_path / "bundle", f"sqlite:///{tmp_path}/store.db")
+    assert plain == ServiceSettings(tmp_path / "bundle", f"sqlite:///{tmp_path}/store.db", open=False), "nobody said so"
 
 
 @pytest.mark.parametrize(
@@ -301,3 +301,14 @@ def test_a_failure_is_an_id_for_who_asks_and_a_trace_for_who_operates(settings, 
     assert status == 500
     assert name in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("source", ["arrivals", "pickups"])
+def test_the_page_has_an_example_of_each_sources_events_that_is_taken(bundle_folder, tmp_path, source):
+    settings = ServiceSettings(bundle_folder, f"sqlite:///{tmp_path}/store.db")
+    described = build_service(settings).openapi_spec.asdict()["paths"]["/events"]["post"]["requestBody"]
+    shown = described["content"]["application/json"]
+    assert [one["title"] for one in shown["schema"]["oneOf"]] == ["arrivals", "pickups"]
+    batch = shown["examples"][source]["value"]
+    assert batch["source"] == source
+    assert post(settings, json.dumps(batch).encode(), path="/events")[0] == 200

@@ -1,0 +1,51 @@
+"""Commands for who may ask a service: `ringbound keys add | list | revoke`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from ringbound import workspace
+from ringbound.cli.options import StoreOption, open_store
+
+app = typer.Typer(no_args_is_help=True, help="Say who may ask a service; it knows a second later, without a restart.")
+NameArgument = Annotated[str, typer.Argument(help="Whose key it is.")]
+
+
+@app.command()
+def add(
+    name: NameArgument,
+    role: Annotated[
+        list[Literal["predict", "ingest", "operate"]],
+        typer.Option(help="What it may do: ask; send events and outcomes; look at what runs, and at receipts."),
+    ],
+    rate: Annotated[float, typer.Option(help="Requests a second, 0 for any number.")] = 0.0,
+    store: StoreOption = None,
+) -> None:
+    """Make a key and print it, once: the store has a digest of it only."""
+    from ringbound.store import Store
+
+    typer.echo(Store(store or workspace.default_store()).add_key(name, role, rate))
+
+
+@app.command("list")
+def list_keys(store: StoreOption = None) -> None:
+    """List the keys, also those that were revoked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ringbound.store import instant
+
+    table = Table("name", "id", "roles", "a second", "made", "revoked")
+    for key in open_store(store).all_keys():
+        revoked = "" if key.revoked_at is None else instant(key.revoked_at)[:19]
+        table.add_row(
+            key.name, key.id, key.roles, f"{key.rate:g}" if key.rate else "any", instant(key.made_at)[:19], revoked
+        )
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def revoke(name: NameArgument, store: StoreOption = None) -> None:
+    """Revoke a key: whoever has it is refused from a second later on."""
+    open_store(store).revoke_key(name)
+    typer.echo(f"{name} may ask no more")
