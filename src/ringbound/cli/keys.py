@@ -1,6 +1,7 @@
 """Commands for who may ask a service: `ringbound keys add | list | revoke`."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
@@ -8,6 +9,7 @@ from ringbound import workspace
 from ringbound.cli.options import StoreOption, open_store
 
 app = typer.Typer(no_args_is_help=True, help="Say who may ask a service; it knows a second later, without a restart.")
+Role = StrEnum("Role", ["predict", "ingest", "operate"])
 NameArgument = Annotated[str, typer.Argument(help="Whose key it is.")]
 
 
@@ -15,7 +17,7 @@ NameArgument = Annotated[str, typer.Argument(help="Whose key it is.")]
 def add(
     name: NameArgument,
     role: Annotated[
-        list[Literal["predict", "ingest", "operate"]],
+        list[Role],
         typer.Option(help="What it may do: ask; send events and outcomes; look at what runs, and at receipts."),
     ],
     rate: Annotated[float, typer.Option(help="Requests a second, 0 for any number.")] = 0.0,
@@ -24,7 +26,7 @@ def add(
     """Make a key and print it, once: the store has a digest of it only."""
     from ringbound.store import Store
 
-    typer.echo(Store(store or workspace.default_store()).add_key(name, role, rate))
+    typer.echo(Store(store or workspace.default_store()).add_key(name, [one.value for one in role], rate))
 
 
 @app.command("list")
