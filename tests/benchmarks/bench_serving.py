@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,8 @@ def running(command: list[str], port: int, folder: Path, *, probe: str = "/", **
                 time.sleep(0.2)
         yield
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
@@ -183,8 +184,8 @@ def test_events_beside_questions(root, place):
     port = free_port()
     events = [
         {
-            "id": f"bench{n}", "time": "2013-12-31T20:00:00Z", "carrier": "UA", "flight": n, "tailnum": None, "origin": "EWR",
-            "dest": "IAH", "dep_delay": n % 60,
+            "id": f"bench{n}", "time": "2013-12-31T20:00:00Z", "carrier": "UA", "flight": n + 1, "tailnum": None,
+            "origin": "EWR", "dest": "IAH", "dep_delay": n % 60,
         }
         for n in range(1000)
     ]  # fmt: skip

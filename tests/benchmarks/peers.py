@@ -86,7 +86,8 @@ def mlflow(port: int, folder: Path) -> None:
         "--env-manager",
         "local",
     ]
-    os.execv(sys.executable, command)
+    found = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it calls uvicorn by its name
+    os.execve(sys.executable, command, os.environ | {"PATH": found})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Who may ask what: each request is held against the keys that the store has, a second old at most."""
+"""Who may ask what: each request is held against the keys that the store has."""
 
 import base64
 import binascii
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,7 +13,6 @@ from ringbound.serving.body import DeniedError, OverloadError, UnknownError
 from ringbound.store import Key
 from ringbound.store.keys import id_of
 
-REFRESH_S = 0.4
 NEEDED = {
     "predict": "predict",
     "features": "predict",
@@ -30,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Access:
-    """Lets those ask who have a key for it.
+    """Lets those ask who have a key for it, by the keys that the last `refresh` has read.
 
     `read` returns the keys; where it fails, those that were read last hold. As long as there has never been a key, anybody
     may ask where the service is `open`, as on a machine's own address, and nobody elsewhere. A key's rate is shared out
@@ -51,16 +49,7 @@ class Access:
         self._monotonic = monotonic
         self._keys: dict[str, Key] = {}
         self._free_at: dict[str, float] = {}
-        self._ended = threading.Event()
         self.refresh()
-
-    def start(self) -> None:
-        """Keep up with the keys from now on."""
-        threading.Thread(target=self._keep_up, name="keys", daemon=True).start()
-
-    def stop(self) -> None:
-        """Keep up no more."""
-        self._ended.set()
 
     def refresh(self) -> None:
         """Read the keys anew."""
@@ -95,13 +84,6 @@ class Access:
                 f"expected at most {key.rate:g} requests a second of key {shown(key.name)}; see Retry-After"
             )
         self._free_at[key.id] = due + every
-
-    def _keep_up(self) -> None:
-        while not self._ended.wait(REFRESH_S):
-            try:
-                self.refresh()
-            except Exception:  # the thread must live
-                LOG.exception("the keys cannot be read")
 
 
 def _token(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -30,7 +30,7 @@ from ringbound.workspace.modules import Modules
 EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 """The time stamped on everything in the archive, so that the same content is the same bytes."""
 SERVICE = "bentos"
-"""The folder of the workspace with `service.py`, and what else is to travel."""
+"""The folder of the workspace with `service.py`, and what else is to travel; its `ops` is for who watches."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def build_bento(name: str, *, bundle_folder: Path, root: Path, archive: Path) ->
     service = (root / SERVICE / "service.py").read_text("utf-8")
     shipped = modules.reached(ast.parse(f"{service}\nimport {facts.model.entry.partition(':')[0]}\n"))
     context = workspace.fresh_folder(root / layout.BENTO_HOME / f"context.{os.getpid()}")
-    ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("__pycache__", "ops")
     shutil.copytree(root / SERVICE, context, dirs_exist_ok=True, ignore=ignored)
     for file in shipped.values():
         target = context / file.relative

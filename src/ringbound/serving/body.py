@@ -11,6 +11,7 @@ from typing import Any
 from ringbound.data.files import whole
 from ringbound.data.values import shown
 from ringbound.errors import InputError, StoreError
+from ringbound.serving.logs import REQUEST
 
 LOG = logging.getLogger(__name__)
 MOST_BYTES = 4 << 20
@@ -95,6 +96,6 @@ def refusal(error: Exception) -> tuple[int, str]:
     if isinstance(error, StoreError | TimeoutError):
         LOG.error("%s", str(error) or "no answer in time")
         return 503, UNAVAILABLE
-    name = uuid.uuid4().hex[:12]
+    name = REQUEST.get() or uuid.uuid4().hex
     LOG.error("error %s", name, exc_info=error)
     return 500, f"this service has failed; error {name} says why to who operates it"

@@ -1,21 +1,46 @@
-"""What a service counts for who watches it, at /metrics."""
+"""What a service counts and measures for who watches it, at /metrics: few series, whatever is asked."""
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import Counter as Counted
+from prometheus_client import Gauge, Histogram
 
 ANSWERS = Counted(
     "ringbound_answers_total",
     "answers by the rung of the ladder that gave them, and why no better one did",
     ["rung", "reason"],
 )
-
+REQUESTS = Counted("ringbound_requests_total", "requests by route and status", ["route", "status"])
+SECONDS = Histogram(
+    "ringbound_request_seconds",
+    "how long requests took, by route",
+    ["route"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
 LOST = Counted("ringbound_records_lost_total", "predictions given up unrecorded, for a store that did not come back")
+STORE_ERRORS = Counted("ringbound_store_errors_total", "times that the store could not be asked or written")
+UNRECORDED = Gauge("ringbound_unrecorded_answers", "answers that wait for the store", multiprocess_mode="livesum")
+WAITING = Gauge("ringbound_waiting_rows", "rows that wait for their answer", multiprocess_mode="livesum")
+AGE = Gauge(
+    "ringbound_source_age_seconds", "age of each source's newest event", ["source"], multiprocess_mode="mostrecent"
+)
+STALE = Gauge(
+    "ringbound_source_stale_seconds",
+    "from which age on a service does not go by a source, where that is declared",
+    ["source"],
+    multiprocess_mode="mostrecent",
+)
+LAG = Gauge(
+    "ringbound_log_lag_events", "events in the log that are not in the windows yet", multiprocess_mode="livemax"
+)
+MODEL = Gauge(
+    "ringbound_model_info", "the model and the code that serve", ["version", "code"], multiprocess_mode="livemax"
+)
 
 
 def count(answers: Iterable[dict[str, Any]]) -> None:
-    """Count answers by rung and reason."""
-    for (rung, reason), number in Counter((a["rung"], a["reason"] or "") for a in answers).items():
+    """Count answers by rung and reason; what a reason says after its colon is not told apart."""
+    for (rung, reason), number in Counter((a["rung"], (a["reason"] or "").partition(":")[0]) for a in answers).items():
         ANSWERS.labels(rung=rung, reason=reason).inc(number)

@@ -4,6 +4,7 @@ They stand before BentoML's own routes of the same names, which say on the API's
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
@@ -13,7 +14,10 @@ from ringbound.data.values import shown
 from ringbound.errors import InputError
 from ringbound.serving.access import Access
 from ringbound.serving.body import MOST_BYTES, OtherKindError, OverloadError, TooLargeError, refusal
+from ringbound.serving.counters import REQUESTS, SECONDS
+from ringbound.serving.logs import HEADER, REQUEST, request_id
 
+LOG = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -87,33 +91,45 @@ class HotPath:
         service = self.service()
         if service is None or scope["type"] != "http":
             return await self.app(scope, receive, send)
+        loop = asyncio.get_running_loop()
+        started, name = loop.time(), request_id(scope["headers"])
+        REQUEST.set(name)
         try:
             service.access.check(scope["path"], scope["headers"])
+            refused = None
         except InputError as error:
-            return await _answer(send, *refusal(error))
+            refused = error
         route = _route(service, scope)
-        if route is None:
+        if route is None and refused is None:
             return await self.app(scope, receive, _alone(send))
-        loop = asyncio.get_running_loop()
         self.lateness.watch(loop)
         try:
+            if refused is not None:
+                raise refused
             if self.lateness.too_long(loop.time()):
                 raise OverloadError("expected fewer requests at once; try again after Retry-After")
             body = await _body(scope, receive) if scope["method"] == "POST" else _named(scope)
-            if body is None:
+            if body is None or route is None:
                 return None
-            return await _answer(send, 200, await route(body))
+            status, content = 200, orjson.dumps(await route(body))
         except Exception as error:  # whatever it is, who asks gets one line
-            return await _answer(send, *refusal(error))
+            status, says = refusal(error)
+            content = orjson.dumps({"error": says})
+        length = (b"content-length", b"%d" % len(content))
+        headers = [(b"content-type", b"application/json"), length, (HEADER, name.encode()), *MORE.get(status, [])]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+        _note(scope["path"] if route else "other", status, loop.time() - started)
+        return None
 
 
-async def _answer(send: Send, status: int, told: Any) -> None:
-    """Send what is told as JSON; where it is not what was asked for, it is one line."""
-    content = orjson.dumps(told if status == 200 else {"error": told})
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-    headers += MORE.get(status, [])
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def _note(path: str, status: int, seconds: float) -> None:
+    """Count a request and how long it took; one that was refused is a line of the log."""
+    named = RECEIPTS[:-1] if path.startswith(RECEIPTS) else path
+    REQUESTS.labels(named, status).inc()
+    SECONDS.labels(named).observe(seconds)
+    if status >= 400:
+        LOG.info("refused", extra={"more": {"route": named, "status": status, "ms": round(seconds * 1000, 1)}})
 
 
 def _route(service: Routed, scope: Scope) -> Route | None:

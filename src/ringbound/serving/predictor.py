@@ -17,6 +17,7 @@ from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
 from ringbound.models.stepping import LadderAnswers, answer_by_ladder
 from ringbound.serving.breaker import Breaker
+from ringbound.serving.counters import STORE_ERRORS
 from ringbound.serving.reasons import explanations
 from ringbound.serving.recorder import Recorder
 from ringbound.serving.request import columns_from_rows, microseconds, row_model, validated
@@ -131,6 +132,17 @@ class Predictor:
         if self.live is not None:
             self.recorder.flush(self.live.store, most=most)
 
+    def rest(self) -> None:
+        """Do what can be done while nobody asks: record what waits, and take in what the log has got."""
+        self.flush()
+        if self.live is not None and not self._store.resting:
+            try:
+                self.live.refresh()
+            except StoreError as error:
+                LOG.error("%s; it is tried again", error)
+                self._store.failed()
+                STORE_ERRORS.inc()
+
     def _explained(self, done: LadderAnswers, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
         """Explain the answers for which it is asked; an answer that cannot be explained is an answer all the same."""
         try:
@@ -169,6 +181,7 @@ class Predictor:
             except StoreError as error:
                 LOG.error("%s; answering from the rungs below for %g s", error, RETRY_S)
                 self._store.failed()
+                STORE_ERRORS.inc()
         return None, self._times(rows), ["store" if views else None] * len(rows)
 
     def open(self) -> LiveFeatures:

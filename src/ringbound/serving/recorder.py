@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ringbound.errors import StoreError
 from ringbound.serving.breaker import Breaker
-from ringbound.serving.counters import LOST
+from ringbound.serving.counters import LOST, STORE_ERRORS
 from ringbound.store import Prediction, Store
 
 MOST_UNRECORDED = 100_000
@@ -24,6 +24,11 @@ class Recorder:
         self._breaker = breaker
         self._waiting: deque[Prediction] = deque()
         self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many predictions wait for the store."""
+        return len(self._waiting)
 
     def keep(self, predictions: Sequence[Prediction], store: Store | None) -> bool:
         """Keep predictions, after those that wait, and return whether they are in the store; without one they wait too."""
@@ -47,6 +52,7 @@ class Recorder:
             except StoreError as error:
                 LOG.error("%s; what was answered is recorded later", error)
                 self._breaker.failed()
+                STORE_ERRORS.inc()
                 self._put_back(some)
                 return False
             except BaseException:

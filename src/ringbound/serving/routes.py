@@ -14,10 +14,12 @@ from ringbound.errors import InputError, StoreError
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
 from ringbound.serving.access import Access
+from ringbound.serving.beat import Beat
 from ringbound.serving.body import Body, OverloadError
-from ringbound.serving.counters import count
+from ringbound.serving.counters import AGE, LAG, MODEL, STALE, UNRECORDED, WAITING, count
 from ringbound.serving.gather import Gatherer
 from ringbound.serving.intake import Intake
+from ringbound.serving.logs import log_as_json
 from ringbound.serving.outcomes import OutcomeIntake
 from ringbound.serving.predictor import MOST_ROWS, Asked, Predictor
 from ringbound.serving.receipts import receipt
@@ -33,6 +35,8 @@ INTAKE_S = 8.0
 TAKERS, MOST_TAKING = 4, 16
 """Batches that are written, and that are here, at once; one may have 20 MB."""
 CLOSE_S = 5.0
+BEAT_S = 0.4
+"""How often keys are read anew, and measured how things stand."""
 MOST_EXPLAINED = 100
 """Rows of a request that can be explained: each takes as long as twenty answers."""
 PRIORITIES = ("normal", "low")
@@ -52,6 +56,8 @@ class Serving:
         self.settings = settings
         self.Row = row_model(bundle.features.asked)
         self.predictor = Predictor(bundle, open_live=self._live, code=settings.code)
+        if settings.log == "json":
+            log_as_json()
         try:
             self.predictor.open()
         except StoreError as error:
@@ -64,10 +70,14 @@ class Serving:
             deadline_s=settings.deadline_ms / 1000,
             most=MOST_ROWS,
             give_up=_give_up,
-            idle=self.predictor.flush,
+            idle=self.predictor.rest,
         )
         self.access = Access(lambda: self.store.all_keys(), open=settings.open, workers=settings.workers)
-        self.access.start()
+        self._beat = Beat([self.access.refresh, self._measure], BEAT_S)
+        MODEL.labels(version=bundle.version, code=settings.code).set(1)
+        for name, source in bundle.features.sources.items():
+            if source.stale is not None:
+                STALE.labels(source=name).set(source.stale_us / 1e6)
         self._takers = ThreadPoolExecutor(TAKERS, "intake")
         self._taking = 0
         self.routes = {
@@ -97,6 +107,18 @@ class Serving:
         return LiveFeatures(
             self.bundle.features, self.store, clock=self.settings.present, snapshot=self.settings.snapshot
         )
+
+    def _measure(self) -> None:
+        """Say how things stand, for who watches."""
+        WAITING.set(self.gatherer.waiting)
+        UNRECORDED.set(self.predictor.recorder.waiting)
+        if (live := self.predictor.live) is not None:
+            present = live.present()
+            for name, newest in live.online.newest.items():
+                if newest is not None:
+                    AGE.labels(source=name).set((present - newest) / 1e6)
+            with suppress(StoreError):  # it is counted where it is asked for an answer
+                LAG.set(max(0, live.store.position() - live.online.position))
 
     async def predict(
         self, rows: Sequence[Any], *, partial: bool = False, explain: bool = False, priority: str = "normal"
@@ -152,7 +174,7 @@ class Serving:
 
     def close(self) -> None:
         """Do what has been taken on, record what has not been recorded yet, and take no more."""
-        self.access.stop()
+        self._beat.stop()
         self._takers.shutdown(wait=False, cancel_futures=True)
         if self.gatherer.stop(CLOSE_S):  # else its thread is at the store still
             self.predictor.flush(most=MOST_UNRECORDED)

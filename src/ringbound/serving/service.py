@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable
@@ -47,6 +48,8 @@ PACKAGES = (
 )
 TIMEOUT_S = 10
 WATCH_S = 0.5
+SWITCH_S = 0.0005
+"""After which a thread lets others go on: an answer does not wait for a batch of events to be read."""
 
 
 class Vectors(pydantic.BaseModel):
@@ -177,6 +180,7 @@ def build_service(settings: ServiceSettings) -> Any:
 
         def __init__(self) -> None:
             end_with_parent()
+            sys.setswitchinterval(SWITCH_S)
             self.serving = Serving(bundle, settings)
             current.append(self.serving)
             # What is loaded stays: looked through with each collection of garbage, it would hold all requests up.

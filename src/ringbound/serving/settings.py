@@ -11,6 +11,7 @@ from ringbound.errors import WorkspaceError
 from ringbound.store import CLOCKS, HOUR, Clock, EventClock
 
 PREFIX = "RINGBOUND_"
+LOGS = ("text", "json")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ServiceSettings:
     quick; without one, every start reads the log. On the event clock, one event may move the present by `step_h` hours. An
     answer that is not there after `deadline_ms` is one of the ladder's lower rungs. `open` says that anybody may ask as long
     as there has never been a key: for a machine's own address. With `tls_cert` and `tls_key`, files in PEM, it speaks
-    HTTPS. `code` is the version of the Bento that serves; it stands in the record of every answer.
+    HTTPS. `log` is text or json. `code` is the version of the Bento that serves; it stands in the record of every answer.
     """
 
     bundle: Path
@@ -35,6 +36,7 @@ class ServiceSettings:
     open: bool = True
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    log: str = "text"
     code: str = ""
 
     def __post_init__(self):
@@ -44,6 +46,8 @@ class ServiceSettings:
             raise WorkspaceError(f"{PREFIX}WORKERS: expected at least 1; got {self.workers}")
         if not 1 <= self.deadline_ms <= 60_000:
             raise WorkspaceError(f"{PREFIX}DEADLINE_MS: expected 1 to 60,000 milliseconds; got {self.deadline_ms}")
+        if self.log not in LOGS:
+            raise WorkspaceError(f"{PREFIX}LOG: expected one of {', '.join(LOGS)}; got {self.log!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise WorkspaceError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY: expected both or none")
         for file in (self.tls_cert, self.tls_key):
@@ -82,6 +86,7 @@ class ServiceSettings:
             archive=place("ARCHIVE"),
             tls_cert=place("TLS_CERT"),
             tls_key=place("TLS_KEY"),
+            log=read("LOG", "text"),
             open=_is_open(read("OPEN", "0")),
             code=_version(home),
             **numbers,
@@ -94,6 +99,7 @@ class ServiceSettings:
             "CLOCK": self.clock,
             "WORKERS": str(self.workers),
             "OPEN": str(int(self.open)),
+            "LOG": self.log,
         }
         variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}
         places = {

@@ -149,6 +149,11 @@ class EventLog(Reached):
         )
         return next((time for (time,) in self._read(latest, {"source": source, "lateness": lateness})), None)
 
+    def position(self) -> int:
+        """Return the last position, 0 where the log is empty; any thread may ask."""
+        with self._looking() as connection:
+            return connection.scalar(sa.select(sa.func.max(EVENTS.c.seq))) or 0
+
     def end(self) -> LogEnd:
         """Return where the log ends."""
         position, newest = sa.select(sa.func.max(EVENTS.c.seq)).scalar_subquery(), NEWEST.scalar_subquery()

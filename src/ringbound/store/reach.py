@@ -1,8 +1,9 @@
 """How a store is reached: a limit on each wait, and no writing into a file that nobody will ever open again."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +40,8 @@ class Reached:
         self._file: File | None = None
         self._reading: sa.Connection | None = None
         self._recorder: sa.Connection | None = None
+        # SQLite lets one write, and has the others look again now and then: within a process they wait in line instead.
+        self._turn: Any = threading.Lock() if self.lite else nullcontext()
         if self._path and not make and not os.path.isfile(self._path):  # noqa: PTH113
             raise StoreError("store: expected one that is there; there is none at this place; see --store")
         if self.lite:
@@ -95,7 +98,7 @@ class Reached:
         """A transaction in which no other writer is, and which survives a loss of power."""
         try:
             before = self._check_file()
-            with self.engine.connect() as connection:
+            with self._turn, self.engine.connect() as connection:
                 if self.lite:
                     connection.exec_driver_sql("PRAGMA synchronous=FULL")
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -114,6 +117,11 @@ class Reached:
         Each answer waits for one: SQLAlchemy would take longer than the writing. One thread at a time.
         """
         before = self._check_file()
+        with self._turn:
+            yield from self._record_now()
+        self._check_same(before)
+
+    def _record_now(self) -> Iterator[Any]:
         try:
             if self._recorder is None:
                 self._recorder = self.engine.connect()
@@ -132,7 +140,6 @@ class Reached:
         except BaseException:
             self._forget_recorder()
             raise
-        self._check_same(before)
 
     def _forget_recorder(self) -> None:
         lost, self._recorder = self._recorder, None

@@ -297,7 +297,7 @@ def test_the_page_says_what_events_and_outcomes_have(settings):
 def test_a_failure_is_an_id_for_who_asks_and_a_trace_for_who_operates(settings, service, monkeypatch, caplog):
     monkeypatch.setattr(type(service.serving), "predict", lambda *_, **__: 1 / 0)
     status, answered = post(settings, f'{{"rows": [{ROW}]}}'.encode())
-    name = re.fullmatch(r"this service has failed; error (\w{12}) says why to who operates it", answered["error"])[1]
+    name = re.fullmatch(r"this service has failed; error (\w{32}) says why to who operates it", answered["error"])[1]
     assert status == 500
     assert name in caplog.text
     assert "ZeroDivisionError" in caplog.text

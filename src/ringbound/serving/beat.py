@@ -1,0 +1,29 @@
+"""What is done again and again beside the answers, in a thread of its own."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+LOG = logging.getLogger(__name__)
+
+
+class Beat:
+    """Calls some functions every `every_s` seconds until it is stopped; one that fails is logged and called again."""
+
+    def __init__(self, calls: Sequence[Callable[[], None]], every_s: float):
+        self._calls = calls
+        self._every_s = every_s
+        self._ended = threading.Event()
+        threading.Thread(target=self._work, name="beat", daemon=True).start()
+
+    def stop(self) -> None:
+        """Call nothing any more."""
+        self._ended.set()
+
+    def _work(self) -> None:
+        while not self._ended.wait(self._every_s):
+            for call in self._calls:
+                try:
+                    call()
+                except Exception:  # the thread must live
+                    LOG.exception("%s has failed", getattr(call, "__qualname__", call))
