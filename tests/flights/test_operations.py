@@ -23,13 +23,16 @@ QUICKER = {"[1m]": "[5s]", "[1h]": "[20s]", "for: 15s": "for: 1s"}
 class Prometheus:
     """A Prometheus that scrapes a service each half second, by the project's own rules."""
 
-    def __init__(self, folder, target: str):
+    def __init__(self, folder, target: str, token: str):
         rules = (OPS / "alerts.yml").read_text()
         for before, after in QUICKER.items():
             assert before in rules
             rules = rules.replace(before, after)
         (folder / "alerts.yml").write_text(rules)
         config = (OPS / "prometheus.yml").read_text().replace("5s", "500ms").replace("127.0.0.1:3000", target)
+        key = "# authorization: {credentials_file: /etc/prometheus/ringbound.key}"
+        assert key in config
+        config = config.replace(key, f"authorization: {{credentials: {token}}}")
         (folder / "prometheus.yml").write_text(config)
         self.address = f"http://127.0.0.1:{free_port()}"
         self._process = subprocess.Popen(
@@ -76,16 +79,26 @@ def clone(built) -> Clone:
 
 
 @pytest.fixture
-def service(clone, store):
-    made = Service(clone, "--clock", "event", "--store", store)
+def keys(clone, store) -> dict[str, str]:
+    """Keys for who watches, who uses it, and who may use it once a second."""
+    makes = {"watch": ["operate"], "shop": ["predict", "ingest"], "slow": ["predict"]}
+    options = {name: [part for role in roles for part in ("--role", role)] for name, roles in makes.items()}
+    options["slow"] += ["--rate", "1"]
+    add = lambda name: clone.call("ringbound", "keys", "add", name, *options[name], "--store", store).stdout.strip()  # noqa: E731
+    return {name: add(name) for name in makes}
+
+
+@pytest.fixture
+def service(clone, store, keys):
+    made = Service(clone, "--clock", "event", "--store", store, token=keys["shop"])
     yield made
     with suppress(ProcessLookupError):
         made.stop()
 
 
 @pytest.fixture
-def prometheus(service, tmp_path):
-    made = Prometheus(tmp_path, service.address.removeprefix("http://"))
+def prometheus(service, tmp_path, keys):
+    made = Prometheus(tmp_path, service.address.removeprefix("http://"), keys["watch"])
     yield made
     made.stop()
 
@@ -126,7 +139,7 @@ def sent(service: Service, route: str, content, every_s: float = 0.05):
 
 
 @pytest.mark.skipif(not shutil.which("prometheus"), reason="no prometheus")
-def test_every_alert_fires_on_its_fault_and_is_silent_otherwise(clone, service, store, prometheus, question, tmp_path):
+def test_every_alert_fires_on_its_fault_and_is_silent_otherwise(service, keys, prometheus, question, tmp_path):
     one, many = {"rows": [question]}, {"rows": [question] * 1000}
     fires = lambda *names: until(lambda: set(names) <= prometheus.alerts())  # noqa: E731
     with sent(service, "predict", one):
@@ -155,11 +168,10 @@ def test_every_alert_fires_on_its_fault_and_is_silent_otherwise(clone, service, 
             fires("RingboundStoreFails", "RingboundFails", "RingboundRecordsLost")
     (tmp_path / "away.db").rename(tmp_path / "store.db")
 
-    token = clone.call("ringbound", "keys", "add", "slow", "--role", "predict", "--rate", "1", "--store", store).stdout
-    with sent(service, "predict", one):
-        fires("RingboundKeysRefused", "RingboundDown")  # Prometheus has no key either
-        service._headers = {"Authorization": f"Bearer {token.strip()}"}
-    clone.call("ringbound", "keys", "add", "watch", "--role", "operate", "--store", store)
+    for token, alert in ((keys["slow"], "RingboundOverloaded"), ("nobody's", "RingboundKeysRefused")):
+        service._headers = {"Authorization": f"Bearer {token}"}
+        with sent(service, "predict", one):
+            fires(alert)
     service.stop()
     fires("RingboundDown")
 

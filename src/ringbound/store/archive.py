@@ -131,8 +131,8 @@ def move(
         if outcomes:
             archive.add("outcomes", outcomes)
             moved["outcomes"] += len(outcomes)
-        delete("outcomes", outcomes)
         delete("predictions", rows)
+        delete("outcomes", outcomes)  # after: a prediction in the store has its outcomes there
     there = sa.exists().where(PREDICTIONS.c.prediction_id == OUTCOMES.c.prediction_id)
     strays = [tuple(row) for row in read(sa.select(OUTCOMES).where(OUTCOMES.c.available_at < before, ~there))]
     known = {

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from ringbound.serving.access import Access
 from ringbound.serving.body import OverloadError
 from ringbound.serving.gather import TARGET_S, Gatherer
 from ringbound.serving.hot_path import LATE_FOR_S, LATE_S, HotPath
+
+OPEN = Access(lambda: [], open=True)
 
 
 async def post(path: HotPath) -> tuple[int, dict, dict]:
@@ -28,7 +31,7 @@ async def post(path: HotPath) -> tuple[int, dict, dict]:
 
 
 def served(route) -> HotPath:
-    return HotPath(None, service=lambda: SimpleNamespace(routes={"/predict": route}))
+    return HotPath(None, service=lambda: SimpleNamespace(routes={"/predict": route}, access=OPEN))
 
 
 def test_slow_requests_of_others_refuse_nobody():
@@ -43,7 +46,7 @@ def test_slow_requests_of_others_refuse_nobody():
             return {}
 
         slow, path = served(either), served(quick)
-        path.service = lambda: SimpleNamespace(routes={"/predict": quick})
+        path.service = lambda: SimpleNamespace(routes={"/predict": quick}, access=OPEN)
         hanging = [asyncio.create_task(post(slow)) for _ in range(200)]
         statuses = []
         for _ in range(20):

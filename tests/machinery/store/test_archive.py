@@ -125,7 +125,7 @@ def _move(url, folder) -> None:
 
 def test_a_run_that_is_killed_loses_and_doubles_nothing(store, folder):
     before = all_of(store)
-    for after in (0.0, 0.01, 0.02, 0.04, 0.08):
+    for after in (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.08):
         mover = multiprocessing.get_context("spawn").Process(target=_move, args=(str_url(store), folder))
         mover.start()
         started = time.monotonic()
