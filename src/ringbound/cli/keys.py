@@ -32,18 +32,22 @@ def add(
 @app.command("list")
 def list_keys(store: StoreOption = None) -> None:
     """List the keys, also those that were revoked."""
-    from rich.console import Console
-    from rich.table import Table
+    import pandas as pd
 
     from ringbound.store import instant
 
-    table = Table("name", "id", "roles", "a second", "made", "revoked")
-    for key in open_store(store).all_keys():
-        revoked = "" if key.revoked_at is None else instant(key.revoked_at)[:19]
-        table.add_row(
-            key.name, key.id, key.roles, f"{key.rate:g}" if key.rate else "any", instant(key.made_at)[:19], revoked
-        )
-    Console(highlight=False).print(table)
+    keys = [
+        {
+            "name": key.name,
+            "id": key.id,
+            "roles": key.roles,
+            "a second": f"{key.rate:g}" if key.rate else "any",
+            "made": instant(key.made_at)[:19],
+            "revoked": "" if key.revoked_at is None else instant(key.revoked_at)[:19],
+        }
+        for key in open_store(store).all_keys()
+    ]
+    typer.echo(pd.DataFrame(keys).to_string(index=False) if keys else "there are no keys")
 
 
 @app.command()

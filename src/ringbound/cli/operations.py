@@ -1,18 +1,57 @@
-"""Commands for who keeps it running: `ringbound ops archive`."""
+"""Commands for who keeps it running: `ringbound ops status | archive`."""
 
 from typing import Annotated
 
 import typer
 
+from ringbound import workspace
 from ringbound.cli.options import StoreOption, open_store
 from ringbound.workspace import layout
 
 app = typer.Typer(no_args_is_help=True, help="Keep what runs in order.")
 
 
-@app.callback()
-def operations() -> None:
-    """Keep what runs in order."""
+@app.command()
+def status(
+    window: Annotated[str, typer.Option(help="How far back to look, like 90min, 24h or 7d.")] = "24h",
+    store: StoreOption = None,
+) -> None:
+    """Say on one screen what answered of late and how fast, how old each source's news is, and who may ask."""
+    import pandas as pd
+
+    from ringbound.features.view import microseconds
+    from ringbound.problem.declaration import load_problem
+    from ringbound.store import WALL, instant
+
+    opened, since = open_store(store), WALL.now() - microseconds(window)
+    answered = [
+        {
+            "model": one.model_version,
+            "rung": one.rung,
+            "reason": one.reason or "",
+            "answers": one.answers,
+            "outcomes": one.outcomes,
+            "mean ms": round(one.mean_us / 1000, 1),
+            "longest ms": round(one.longest_us / 1000),
+            "last": instant(one.last)[:19],
+        }
+        for one in opened.answered(since)
+    ]
+    typer.echo(pd.DataFrame(answered).to_string(index=False) if answered else f"no answers in the last {window}")
+    end = opened.end()
+    typer.echo(f"log: position {end.position:,}, newest event {instant(end.newest)[:19] if end.newest else 'none'}")
+    for name, source in sorted(load_problem(workspace.problem_entry()).features.sources.items()):
+        newest = opened.newest(name, source.lateness_us)
+        behind = (
+            "no events" if newest is None else f"{((end.newest or newest) - newest) / 3.6e9:.1f} h behind the newest"
+        )
+        limit = f", not gone by after {source.stale}" if source.stale else ""
+        typer.echo(f"  {name}: {behind}{limit}")
+    keys = opened.all_keys()
+    hold = sum(key.revoked_at is None for key in keys)
+    typer.echo(
+        f"keys: {hold} hold, {len(keys) - hold} revoked" if keys else "keys: none; anybody on this machine may ask"
+    )
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock, instant
 from ringbound.store.keys import ROLES, Key
 from ringbound.store.records import (
+    Answered,
     Appended,
     Event,
     Judged,
@@ -20,6 +21,7 @@ __all__ = [
     "HOUR",
     "ROLES",
     "WALL",
+    "Answered",
     "Appended",
     "Clock",
     "Event",

@@ -11,7 +11,7 @@ from ringbound.errors import StoreError
 from ringbound.store.archive import KEYS, TABLES, Archive, Archived, move
 from ringbound.store.clock import WALL, Clock
 from ringbound.store.reach import Reached
-from ringbound.store.records import Judged, LoggedOutcome, Outcome, Prediction, Told
+from ringbound.store.records import Answered, Judged, LoggedOutcome, Outcome, Prediction, Told
 from ringbound.store.schema import OUTCOMES, PREDICTIONS, SEALS
 from ringbound.store.sealing import Seal, digest, seal_root
 
@@ -68,6 +68,24 @@ JUDGED = (
     )
     .where(PREDICTIONS.c.made_at > sa.bindparam("since"))
     .order_by(PREDICTIONS.c.made_at, PREDICTIONS.c.prediction_id)
+)
+ANSWERED = (
+    sa.select(
+        PREDICTIONS.c.model_version,
+        PREDICTIONS.c.rung,
+        PREDICTIONS.c.reason,
+        sa.func.count().label("answers"),
+        sa.func.count(OUTCOMES.c.seq).label("outcomes"),
+        sa.cast(sa.func.avg(PREDICTIONS.c.took_us), sa.Float),
+        sa.func.max(PREDICTIONS.c.took_us),
+        sa.func.max(PREDICTIONS.c.made_at),
+    )
+    .select_from(
+        PREDICTIONS.outerjoin(OUTCOMES, sa.and_(OUTCOMES.c.prediction_id == PREDICTIONS.c.prediction_id, STANDS))
+    )
+    .where(PREDICTIONS.c.made_at > sa.bindparam("since"))
+    .group_by(PREDICTIONS.c.model_version, PREDICTIONS.c.rung, PREDICTIONS.c.reason)
+    .order_by(sa.desc("answers"), PREDICTIONS.c.model_version, PREDICTIONS.c.rung, PREDICTIONS.c.reason)
 )
 
 
@@ -190,6 +208,10 @@ class AnswerLog(Reached):
         old = self.archive.rows("outcomes", "prediction_id", [name]) if self.archive else []
         found = {row[0]: LoggedOutcome(*row) for row in (*old, *self._read(TOLD_OF, {"name": name}))}
         return [found[seq] for seq in sorted(found)]
+
+    def answered(self, since: int = 0) -> list[Answered]:
+        """Return what has answered after `since`, most often first; what is in the archive is not counted."""
+        return [Answered(*row) for row in self._read(ANSWERED, {"since": since})]
 
     def judged(self, since: int = 0) -> list[Judged]:
         """Return the predictions made after `since`, each with its outcome as it stands, None where there is none yet."""

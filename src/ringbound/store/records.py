@@ -131,3 +131,16 @@ class Judged(NamedTuple):
     answer: float
     outcome: float | None
     known: int | None
+
+
+class Answered(NamedTuple):
+    """How often a rung of a model has answered for one reason, how many of these have an outcome, and how long they took."""
+
+    model_version: str
+    rung: str
+    reason: str | None
+    answers: int
+    outcomes: int
+    mean_us: float
+    longest_us: int
+    last: int

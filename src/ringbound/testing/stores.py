@@ -23,6 +23,7 @@ def check_store(store: Store) -> None:
     _check_voids(store)
     _check_predictions(store)
     _check_outcomes(store)
+    _check_keys(store)
 
 
 def events(start: int, size: int, paid: float = 1.0) -> list[Event]:
@@ -149,3 +150,17 @@ def _check_outcomes(store: Store) -> None:
     )
     assert [one.prediction_id for one in store.judged(since=1)] == ["b", "c"]
     assert store.tell([], clock) == Told(0, 0, 0, 0, 0)
+    assert [one[:5] for one in store.answered()] == [("m", "full", None, 2, 2), ("m", "default", "store", 1, 0)]
+    assert [one[5:] for one in store.answered(since=2)] == [(7.0, 7, 3)]
+
+
+def _check_keys(store: Store) -> None:
+    token = store.add_key("shop", ["operate", "predict"], rate=2.5)
+    (key,) = store.all_keys()
+    assert (key.name, key.roles, key.rate, key.revoked_at) == ("shop", "predict operate", 2.5, None)
+    assert key.is_of(token)
+    assert not key.is_of(token + " ")
+    store.revoke_key("shop")
+    second = store.add_key("shop", ["ingest"])
+    first, other = store.all_keys()
+    assert (first.revoked_at is None, other.revoked_at, other.is_of(second)) == (False, None, True)
