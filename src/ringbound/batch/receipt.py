@@ -30,7 +30,8 @@ class FileDigest:
 class BatchReceipt(Record):
     """`OUTPUT.receipt.json`: the inputs in the order in which they were read, the model, what was asked for, what came out.
 
-    `answers` counts rows by rung and, where it was not the best one, reason.
+    `events` tells the events that were looked back on from others, as far as a look at their files or log tells; `answers`
+    counts rows by rung and, where it was not the best one, reason.
     """
 
     made_by: ClassVar[str] = "ringbound score"
@@ -38,6 +39,7 @@ class BatchReceipt(Record):
     model: str
     features: str
     inputs: list[FileDigest]
+    events: str
     explain: bool
     prefix: str
     rows: int
@@ -53,15 +55,20 @@ class BatchReceipt(Record):
 
 
 def receipt_of(
-    inputs: Sequence[Path], output: Path, bundle: Bundle, options: Mapping[str, Any], done: Mapping[str, Any]
+    inputs: Sequence[FileDigest],
+    output: Path,
+    bundle: Bundle,
+    events: str,
+    options: Mapping[str, Any],
+    done: Mapping[str, Any],
 ) -> BatchReceipt:
-    """Return the receipt of an output that is written."""
+    """Return the receipt of an output that is written; `events` is their reader's identity."""
     counts = {name: done[name] for name in ("rows", "errors", "malformed", "answers")}
-    digests = [FileDigest.of(file) for file in inputs]
     return BatchReceipt(
         model=bundle.version,
         features=bundle.features.hash,
-        inputs=digests,
+        inputs=list(inputs),
+        events=hashlib.sha256(events.encode()).hexdigest(),
         output=FileDigest.of(output),
         **options,
         **counts,
@@ -73,7 +80,7 @@ def differs(
 ) -> tuple[str, str]:
     """Make a scored file again by `score(output, bundle, explain=…, prefix=…)` and say at which step it differs, and how.
 
-    The steps are output, inputs, model, answers; two empty texts where the file is made again to the byte.
+    The steps are output, inputs, model, events, answers; two empty texts where the file is made again to the byte.
     """
     receipt = BatchReceipt.read(BatchReceipt.beside(output))
     if FileDigest.of(output) != receipt.output:
@@ -89,6 +96,9 @@ def differs(
         again = Path(folder) / output.name
         score(again, bundle, explain=receipt.explain, prefix=receipt.prefix)
         if FileDigest.of(again) != receipt.output:
-            answers = BatchReceipt.read(BatchReceipt.beside(again)).answers
-            return "answers", f"made again they are others: {answers}; recorded are {receipt.answers}"
+            found = BatchReceipt.read(BatchReceipt.beside(again))
+            if found.events != receipt.events:
+                return "events", "those that are looked back on are, or lie, elsewhere than when they were scored"
+            counts = "" if found.answers == receipt.answers else f": {found.answers}; recorded are {receipt.answers}"
+            return "answers", f"made again they are others{counts}"
     return "", ""

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from ringbound.batch.readers import CHUNK_BYTES, CHUNK_ROWS, Chunk, input_files, read_chunks
-from ringbound.batch.receipt import BatchReceipt, receipt_of
+from ringbound.batch.receipt import BatchReceipt, FileDigest, receipt_of
 from ringbound.batch.table import columns_from_table
 from ringbound.batch.writers import join, publish, write_part
 from ringbound.compute.engines import in_turn
@@ -31,6 +32,8 @@ from ringbound.models.bundle import Bundle
 from ringbound.models.stepping import answer_by_ladder
 from ringbound.serving.reasons import explanations
 
+READING = threading.Lock()
+"""Readers of events keep what they have read, and are for one thread at a time."""
 AHEAD = 4
 """Chunks that are handed out beyond the one that is waited for."""
 
@@ -102,6 +105,7 @@ def score(
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
         publish(job, fingerprint.encode())
+    digests = [FileDigest.of(file) for file in inputs]
     number = resumed = 0
     size = sum(file.stat().st_size for file in inputs)
     scorer = _Scorer(bundle, events, parts.absolute(), output.suffix, explain=explain, prefix=prefix)
@@ -131,10 +135,12 @@ def score(
     counted = [json.loads(file.read_text("utf-8")) for file in sorted(parts.glob("[0-9]*.json"))]
     rows, errors, malformed, lower = (sum(part["rows"][place] for part in counted) for place in range(4))
     answers = dict(sorted(sum((Counter(part["answers"]) for part in counted), Counter()).items()))
+    BatchReceipt.beside(output).unlink(missing_ok=True)  # that of an earlier output is not of this one
     join(parts, output)
     done = Scored(rows, errors, malformed, resumed, answers, lower)
     options: dict[str, Any] = {"explain": explain, "prefix": prefix}
-    receipt_of(inputs, output, bundle, options, vars(done)).write(BatchReceipt.beside(output))
+    identity = events.identity if events else ""
+    receipt_of(digests, output, bundle, identity, options, vars(done)).write(BatchReceipt.beside(output))
     return done
 
 
@@ -175,8 +181,9 @@ class _Scorer:
         n, windowed = len(errors), None
         reasons: list[str | None] = [None] * n
         if events:
-            windowed = _windowed(bundle, columns, errors, events)
-            newest = {name: events.newest(name) for name in bundle.features.sources}
+            with READING:
+                windowed = _windowed(bundle, columns, errors, events)
+                newest = {name: events.newest(name) for name in bundle.features.sources}
             reasons = stale(bundle.features.sources, newest, _times(columns))
         failed = errors != None  # noqa: E711 - elementwise
         done = answer_by_ladder(bundle, columns, windowed, reasons)

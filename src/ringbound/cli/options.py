@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,8 +28,14 @@ PROD = "prod"
 EnvironmentOption = Annotated[str, typer.Option("--environment", help="The environment whose model is the champion.")]
 
 
+def archive_folder() -> Path:
+    """Return the folder of archives: RINGBOUND_ARCHIVE, which several hosts may share, or that of the workspace."""
+    given = os.environ.get("RINGBOUND_ARCHIVE")
+    return Path(given).absolute() if given else workspace.root() / layout.ARCHIVE
+
+
 def open_store(url: str | None) -> "Store":
     """Open the store that a command is about, with its archive; `StoreError` where there is none."""
     from ringbound.store import Store
 
-    return Store(url or workspace.default_store(), make=False, archive=workspace.root() / layout.ARCHIVE)
+    return Store(url or workspace.default_store(), make=False, archive=archive_folder())

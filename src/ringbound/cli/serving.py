@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import EngineOption, EventsOption, SchedulerOption, StoreOption
+from ringbound.cli.options import EngineOption, EventsOption, SchedulerOption, StoreOption, archive_folder
+from ringbound.errors import WorkspaceError
 from ringbound.workspace import layout
 
 
@@ -71,6 +72,9 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
     tls_cert: Annotated[Path | None, typer.Option(help="The certificate to serve HTTPS with, in PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
+    log: Annotated[
+        Literal["text", "json"], typer.Option(envvar="RINGBOUND_LOG", help="How what is logged is written.")
+    ] = "text",
     environment: Annotated[
         str, typer.Option(help="Serve what this environment has, like prod; by default what the workspace made.")
     ] = "",
@@ -78,7 +82,7 @@ def serve(
     """Serve the packaged model over HTTP until stopped."""
     from ringbound.release.registry import fetch_version, open_registry
     from ringbound.serving.bento import serve as serve_archive
-    from ringbound.serving.settings import ServiceSettings
+    from ringbound.serving.settings import ServiceSettings, is_loopback
     from ringbound.store import Store
 
     root = workspace.root()
@@ -89,11 +93,22 @@ def serve(
         clock=clock,
         workers=workers,
         snapshot=root / layout.SNAPSHOT,
-        archive=root / layout.ARCHIVE,
+        archive=archive_folder(),
+        keys=root / layout.KEYS,
         step_h=step_h,
         deadline_ms=deadline_ms,
+        open=is_loopback(host),
+        tls_cert=tls_cert and tls_cert.absolute(),
+        tls_key=tls_key and tls_key.absolute(),
+        log=log,
     )
-    Store(url)  # refuses what is not a store before anything listens
+    if not Store(url).all_keys():  # what is not a store is refused before anything listens
+        if not settings.open:
+            raise WorkspaceError(
+                f"serve: expected keys before it listens on {host}, where others reach it; there are none; "
+                'run "ringbound keys add", or serve on 127.0.0.1'
+            )
+        typer.echo(f"no keys: anybody on this machine may ask, at {host}:{port}; see ringbound keys add", err=True)
     if environment:
         archive = fetch_version(open_registry(root), environment) / layout.BENTO
     else:

@@ -12,7 +12,7 @@ from ringbound.proofs.audit import request_columns, vectors
 from ringbound.store import Prediction, Store
 from ringbound.store.sealing import Seal, digest
 
-AT_ONCE = 5000
+AT_ONCE = 50_000
 """Records that are looked up together."""
 Bundles = Callable[[str], Bundle]
 """`bundles(version)` returns the model of a version; `BundleError` where there is none."""
@@ -128,11 +128,13 @@ def check_seals(store: Store) -> SealCheck:
 def _together(seals: Iterable[Seal]) -> Iterator[list[Seal]]:
     """Yield seals, as many at once as have some thousand records."""
     some: list[Seal] = []
+    records = 0
     for seal in seals:
         some.append(seal)
-        if sum(len(one.digests) for one in some) >= AT_ONCE:
+        records += len(seal.digests)
+        if records >= AT_ONCE:
             yield some
-            some = []
+            some, records = [], 0
     if some:
         yield some
 

@@ -1,15 +1,18 @@
 """Who may ask what: each request is held against the keys that the store has."""
 
 import base64
-import binascii
+import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ringbound.data.values import shown
-from ringbound.errors import StoreError
-from ringbound.serving.body import DeniedError, OverloadError, UnknownError
+from ringbound.errors import StoreError, one_line
+from ringbound.serving.body import DeniedError, NotThereError, OverloadError, UnknownError
 from ringbound.store import Key
 from ringbound.store.keys import id_of
 
@@ -21,7 +24,9 @@ NEEDED = {
     "receipts": "operate",
     "metrics": "operate",
 }
-"""The role that routes take, by the first part of their path; the page and what describes it take any."""
+"""The role that routes take, by the first part of their path."""
+ANY = ("", "docs.json", "schema.json", "static_content", "favicon.ico")
+"""What is shown to whoever has a key: the page, and what describes it."""
 FREE = ("/livez", "/readyz", "/healthz")
 NOBODY = Key("", "", "", "0" * 64, 0.0, 0, None)
 LOG = logging.getLogger(__name__)
@@ -30,9 +35,9 @@ LOG = logging.getLogger(__name__)
 class Access:
     """Lets those ask who have a key for it, by the keys that the last `refresh` has read.
 
-    `read` returns the keys; where it fails, those that were read last hold. As long as there has never been a key, anybody
-    may ask where the service is `open`, as on a machine's own address, and nobody elsewhere. A key's rate is shared out
-    evenly among `workers`.
+    `read` returns the keys; where it fails, those that were read last hold, also by who ran here before: they are in the
+    file `kept`. As long as no key has ever been seen, anybody may ask where the service is `open`, as on a machine's own
+    address, and nobody elsewhere. A key's rate is shared out evenly among `workers`.
     """
 
     def __init__(
@@ -40,23 +45,29 @@ class Access:
         read: Callable[[], Sequence[Key]],
         *,
         open: bool,
+        kept: Path | None = None,
         workers: int = 1,
         monotonic: Callable[[], float] = time.monotonic,
     ):
         self._read = read
         self._open = open
+        self._kept = kept
         self._workers = workers
         self._monotonic = monotonic
-        self._keys: dict[str, Key] = {}
         self._free_at: dict[str, float] = {}
+        self._keys = {key.id: key for key in _remembered(kept)}
         self.refresh()
 
     def refresh(self) -> None:
         """Read the keys anew."""
         try:
-            self._keys = {key.id: key for key in self._read()}
+            found = {key.id: key for key in self._read()}
         except StoreError as error:
             LOG.warning("keys: %s; those that were read last hold", error)
+            return
+        if found != self._keys:
+            self._keys = found
+            _remember(self._kept, found.values())
 
     def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Let a request pass, or raise: `UnknownError` without a key, `DeniedError` for another role, `OverloadError`."""
@@ -69,8 +80,11 @@ class Access:
                 "expected a key that holds, as Authorization: Bearer KEY; got "
                 f"{'another' if token else 'none'}; ask who operates this service for one"
             )
-        needed = NEEDED.get(next((part for part in path.split("/") if part), ""))
-        if needed and needed not in found.roles.split():
+        first = next((part for part in path.split("/") if part), "")
+        needed = NEEDED.get(first)
+        if needed is None and first not in ANY:
+            raise NotThereError("expected one of the routes that the page at / describes; there is none of this name")
+        if needed is not None and needed not in found.roles.split():
             raise DeniedError(f"expected a key of role {needed}; got one of role {found.roles.replace(' ', ', ')}")
         if found.rate:
             self._count(found)
@@ -93,8 +107,33 @@ def _token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     if kind.lower() == "bearer":
         return value.strip()
     if kind.lower() == "basic":
-        try:
+        with suppress(ValueError):  # no base64, or no text
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
     return ""
+
+
+def _remembered(file: Path | None) -> list[Key]:
+    """Return the keys of a file; none where there is no file."""
+    if file is None or not file.is_file():
+        return []
+    try:
+        return [Key(**plain) for plain in json.loads(file.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        LOG.error(
+            "keys: %s cannot be read: %s; nobody may ask until the store is back", file.name, one_line(error, 100)
+        )
+        return [NOBODY]
+
+
+def _remember(file: Path | None, keys: Iterable[Key]) -> None:
+    """Write the keys into a file, for its owner's eyes."""
+    if file is None:
+        return
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch(0o600)
+        unfinished.write_text(json.dumps([vars(key) for key in keys]), "utf-8")
+        unfinished.replace(file)
+    except OSError as error:
+        LOG.error("keys: %s cannot be written: %s", file.name, one_line(error, 100))

@@ -1,11 +1,14 @@
 """What a service counts and measures for who watches it, at /metrics: few series, whatever is asked."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import Counter as Counted
 from prometheus_client import Gauge, Histogram
+from prometheus_client.multiprocess import mark_process_dead
 
 ANSWERS = Counted(
     "ringbound_answers_total",
@@ -38,6 +41,22 @@ LAG = Gauge(
 MODEL = Gauge(
     "ringbound_model_info", "the model and the code that serve", ["version", "code"], multiprocess_mode="livemax"
 )
+
+
+def begin(routes: Iterable[str]) -> None:
+    """Let failures count from nothing, so that the first is seen as a rise, and forget what processes say that are gone."""
+    for route in routes:
+        for status in (500, 503):
+            REQUESTS.labels(route, status)
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)
+        except PermissionError:  # somebody else's, and so alive
+            continue
 
 
 def count(answers: Iterable[dict[str, Any]]) -> None:

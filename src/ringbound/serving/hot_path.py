@@ -11,9 +11,8 @@ from typing import Any, Protocol
 import orjson
 
 from ringbound.data.values import shown
-from ringbound.errors import InputError
 from ringbound.serving.access import Access
-from ringbound.serving.body import MOST_BYTES, OtherKindError, OverloadError, TooLargeError, refusal
+from ringbound.serving.body import MOST_BYTES, NotThereError, OtherKindError, OverloadError, TooLargeError, refusal
 from ringbound.serving.counters import REQUESTS, SECONDS
 from ringbound.serving.logs import HEADER, REQUEST, request_id
 
@@ -94,14 +93,16 @@ class HotPath:
         loop = asyncio.get_running_loop()
         started, name = loop.time(), request_id(scope["headers"])
         REQUEST.set(name)
+        refused: Exception | None = None
         try:
+            if not scope["path"].isprintable():  # a line break at the end is none to who matches routes
+                raise NotThereError("expected a path without control characters")
             service.access.check(scope["path"], scope["headers"])
-            refused = None
-        except InputError as error:
+        except Exception as error:  # told below
             refused = error
         route = _route(service, scope)
         if route is None and refused is None:
-            return await self.app(scope, receive, _alone(send))
+            return await self.app(scope, receive, _alone(send, name))
         self.lateness.watch(loop)
         try:
             if refused is not None:
@@ -138,12 +139,12 @@ def _route(service: Routed, scope: Scope) -> Route | None:
     return service.routes.get(scope["path"]) if scope["method"] == "POST" else None
 
 
-def _alone(send: Send) -> Send:
+def _alone(send: Send, name: str) -> Send:
     """Let a browser load nothing for the API's page from elsewhere: BentoML's would tell others of who reads it."""
 
     async def sending(message: Mapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *SAFE]}
+            message = {**message, "headers": [*message.get("headers", []), *SAFE, (HEADER, name.encode())]}
         await send(message)
 
     return sending
@@ -156,9 +157,12 @@ def _named(scope: Scope) -> bytes:
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:
     """Return a request's body, which must be JSON as it is; None where who sent it has hung up."""
+    kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    if kind.partition(b";")[0].strip().lower() != b"application/json":  # nor none: that is what other pages could send
+        raise OtherKindError(
+            f"expected Content-Type: application/json; got {shown(kind.decode('latin-1')) if kind else 'none'}"
+        )
     for name, value in scope["headers"]:
-        if name == b"content-type" and value.partition(b";")[0].strip().lower() != b"application/json":
-            raise OtherKindError(f"expected Content-Type: application/json; got {shown(value.decode('latin-1'))}")
         if name == b"content-encoding" and value.strip().lower() != b"identity":
             raise OtherKindError("expected JSON that is not compressed; send it as it is")
         if name == b"content-length" and value.isdigit() and int(value[:20]) > MOST_BYTES:

@@ -9,6 +9,8 @@ from ringbound.serving.intake import MOST_EVENTS
 
 REFUSED = {
     "400": "something does not fit; the line says what and where",
+    "401": "no key that holds came with it; where there are no keys, none is needed",
+    "403": "the key that came with it is for something else",
     "413": "more bytes than a request may have",
     "415": "not JSON, or compressed",
     "429": "more is asked than can be answered; try again after Retry-After",

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +19,7 @@ from ringbound.models.bundle import Bundle
 from ringbound.serving.access import Access
 from ringbound.serving.beat import Beat
 from ringbound.serving.body import Body, OverloadError
-from ringbound.serving.counters import AGE, LAG, MODEL, STALE, UNRECORDED, WAITING, count
+from ringbound.serving.counters import AGE, LAG, MODEL, STALE, UNRECORDED, WAITING, begin, count
 from ringbound.serving.gather import Gatherer
 from ringbound.serving.intake import Intake
 from ringbound.serving.logs import log_as_json
@@ -72,7 +75,9 @@ class Serving:
             give_up=_give_up,
             idle=self.predictor.rest,
         )
-        self.access = Access(lambda: self.store.all_keys(), open=settings.open, workers=settings.workers)
+        self.access = Access(
+            lambda: self.store.all_keys(), open=settings.open, kept=settings.keys, workers=settings.workers
+        )
         self._beat = Beat([self.access.refresh, self._measure], BEAT_S)
         MODEL.labels(version=bundle.version, code=settings.code).set(1)
         for name, source in bundle.features.sources.items():
@@ -80,6 +85,7 @@ class Serving:
                 STALE.labels(source=name).set(source.stale_us / 1e6)
         self._takers = ThreadPoolExecutor(TAKERS, "intake")
         self._taking = 0
+        self._looking = threading.Lock()
         self.routes = {
             "/predict": self._predict,
             "/features": self._features,
@@ -87,10 +93,16 @@ class Serving:
             "/outcomes": self._outcomes,
             "/receipts": self._receipts,
         }
+        begin(self.routes)
 
     @cached_property
     def store(self) -> Store:
         """The store; `StoreError` while it cannot be reached."""
+        return Store(self.settings.store, wait_s=WAIT_S, archive=self.settings.archive)
+
+    @cached_property
+    def shelf(self) -> Store:
+        """The store, on a connection of its own: who looks something up there holds no answer up."""
         return Store(self.settings.store, wait_s=WAIT_S, archive=self.settings.archive)
 
     @cached_property
@@ -115,8 +127,7 @@ class Serving:
         if (live := self.predictor.live) is not None:
             present = live.present()
             for name, newest in live.online.newest.items():
-                if newest is not None:
-                    AGE.labels(source=name).set((present - newest) / 1e6)
+                AGE.labels(source=name).set(math.inf if newest is None else (present - newest) / 1e6)
             with suppress(StoreError):  # it is counted where it is asked for an answer
                 LAG.set(max(0, live.store.position() - live.online.position))
 
@@ -158,14 +169,18 @@ class Serving:
 
     async def receipt(self, name: str) -> dict[str, Any]:
         """Return the receipt of a prediction that was made here."""
-        return await self.gatherer.call(lambda ids: receipt(self.bundle, self.store, ids[0]), [name])
+        return await self.off_loop(lambda: self._look_up(name))
+
+    def _look_up(self, name: str) -> dict[str, Any]:
+        with self._looking:
+            return receipt(self.bundle, self.shelf, name)
 
     async def off_loop(self, call: Callable[[], Any]) -> Any:
         """Return what a call to the store does, in a thread; `TimeoutError` where that takes too long."""
         if self._taking >= MOST_TAKING:
             raise OverloadError("expected fewer batches at once; send the same again after Retry-After")
         self._taking += 1
-        loop, taken = asyncio.get_running_loop(), self._takers.submit(call)
+        loop, taken = asyncio.get_running_loop(), self._takers.submit(copy_context().run, call)
         taken.add_done_callback(lambda _: _on(loop, self._left))
         return await asyncio.wait_for(asyncio.wrap_future(taken), INTAKE_S)
 

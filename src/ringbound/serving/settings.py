@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ringbound.errors import WorkspaceError
@@ -19,10 +20,11 @@ class ServiceSettings:
     """`bundle` is the model's folder, `store` the operational store's URL, `clock` wall or event, `workers` processes.
 
     `archive` is the folder that has what the store does not keep any more. `snapshot` is a file that makes starting again
-    quick; without one, every start reads the log. On the event clock, one event may move the present by `step_h` hours. An
-    answer that is not there after `deadline_ms` is one of the ladder's lower rungs. `open` says that anybody may ask as long
-    as there has never been a key: for a machine's own address. With `tls_cert` and `tls_key`, files in PEM, it speaks
-    HTTPS. `log` is text or json. `code` is the version of the Bento that serves; it stands in the record of every answer.
+    quick; without one, every start reads the log. `keys` is a file that has the keys while the store is away. On the event
+    clock, one event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the
+    ladder's lower rungs. `open` says that anybody may ask as long as there has never been a key: for a machine's own
+    address. With `tls_cert` and `tls_key`, files in PEM, it speaks HTTPS. `log` is text or json. `code` is the version of
+    the Bento that serves; it stands in the record of every answer.
     """
 
     bundle: Path
@@ -31,6 +33,7 @@ class ServiceSettings:
     workers: int = 1
     snapshot: Path | None = None
     archive: Path | None = None
+    keys: Path | None = None
     step_h: float = 24.0
     deadline_ms: float = 250.0
     open: bool = True
@@ -48,6 +51,8 @@ class ServiceSettings:
             raise WorkspaceError(f"{PREFIX}DEADLINE_MS: expected 1 to 60,000 milliseconds; got {self.deadline_ms}")
         if self.log not in LOGS:
             raise WorkspaceError(f"{PREFIX}LOG: expected one of {', '.join(LOGS)}; got {self.log!r}")
+        if self.archive is not None and find_spec("pyarrow") is None:
+            raise WorkspaceError(f"{PREFIX}ARCHIVE: expected the package pyarrow, to read the archive with; install it")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise WorkspaceError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY: expected both or none")
         for file in (self.tls_cert, self.tls_key):
@@ -84,6 +89,7 @@ class ServiceSettings:
             workers=int(workers),
             snapshot=place("SNAPSHOT"),
             archive=place("ARCHIVE"),
+            keys=place("KEYS"),
             tls_cert=place("TLS_CERT"),
             tls_key=place("TLS_KEY"),
             log=read("LOG", "text"),
@@ -105,6 +111,7 @@ class ServiceSettings:
         places = {
             "SNAPSHOT": self.snapshot,
             "ARCHIVE": self.archive,
+            "KEYS": self.keys,
             "TLS_CERT": self.tls_cert,
             "TLS_KEY": self.tls_key,
         }

@@ -1,6 +1,5 @@
 """The answers that were given, and the outcomes: what really came of what was asked about."""
 
-import heapq
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -51,6 +50,7 @@ STANDS = ~sa.exists().where(
     sa.tuple_(_LATER.c.time, _LATER.c.seq) > sa.tuple_(OUTCOMES.c.time, OUTCOMES.c.seq),
 )
 """Of a prediction's outcomes the one that was determined last, and of those the one that came last."""
+UNSEALED = sa.select(PREDICTIONS.c.prediction_id).where(PREDICTIONS.c.seal == None)  # noqa: E711
 STRAY = sa.select(OUTCOMES).where(~sa.exists().where(PREDICTIONS.c.prediction_id == OUTCOMES.c.prediction_id))
 """Outcomes of predictions that are not in the store: not yet, or not any more."""
 JUDGED = (
@@ -140,24 +140,23 @@ class AnswerLog(Reached):
 
     def seals(self) -> Iterator[Seal]:
         """Yield all seals, by chain and number."""
-        old = sorted(self.archive.rows("seals"), key=lambda row: (row[1], row[2])) if self.archive else []
-        last: tuple[str, int] = ("", 0)
-        for row in heapq.merge(map(tuple, old), self._seals(), key=lambda row: (row[1], row[2])):
-            if (row[1], row[2]) != last:  # else it is in both
-                yield Seal(*row)
-            last = (row[1], row[2])
+        found = {(row.chain, row.number): tuple(row) for row in self._seals()}
+        if self.archive:  # after the store: what is moved meanwhile is in one of them
+            found |= {(row[1], row[2]): row for row in self.archive.rows("seals")}
+        for key in sorted(found):
+            yield Seal(*found[key])
 
-    def _seals(self, most: int = 1000) -> Iterator[tuple]:
+    def _seals(self, most: int = 1000) -> Iterator[Any]:
         chain, number = "", 0
         while rows := self._read(SOME_SEALS, {"chain": chain, "number": number, "most": most}):
-            yield from map(tuple, rows)
+            yield from rows
             chain, number = rows[-1].chain, rows[-1].number
 
     def unsealed(self) -> int:
         """Return how many predictions are under no seal."""
-        ((number,),) = self._read(sa.select(sa.func.count()).where(PREDICTIONS.c.seal == None), {})  # noqa: E711
+        found = {name for (name,) in self._read(UNSEALED, {})}
         old = self.archive.rows("predictions", names=["prediction_id", "seal"]) if self.archive else []
-        return number + sum(seal is None for _, seal in old)
+        return len(found | {name for name, seal in old if seal is None})
 
     def _rows(self, kind: str, query: sa.Select, column: str, values: Sequence[Any]) -> list[tuple]:
         """Return the rows that a query finds by some values, 500 at once, and from the archive those that it does not."""
@@ -173,9 +172,10 @@ class AnswerLog(Reached):
         both are kept. Outcomes of predictions that are not there (yet) are kept like others.
         """
         named = [outcome.prediction_id for outcome in outcomes]
-        old = self.archive.rows("outcomes", "prediction_id", named) if self.archive else []
         with self._writing() as connection:
             present = clock.now(None)
+            # After the lock was taken: nothing is on its way from one to the other.
+            old = self.archive.rows("outcomes", "prediction_id", named) if self.archive else []
             mine = sa.select(OUTCOMES).where(OUTCOMES.c.prediction_id.in_(named))
             before = [LoggedOutcome(*row) for row in (*old, *connection.execute(mine))]
             there = {Outcome(one.prediction_id, one.time, one.value) for one in before}
@@ -194,9 +194,7 @@ class AnswerLog(Reached):
             answered = sa.select(PREDICTIONS.c.prediction_id).where(PREDICTIONS.c.prediction_id.in_(named))
             unknown = {*named} - {*connection.scalars(answered)}
         if self.archive:
-            unknown -= {
-                row[0] for row in self.archive.rows("predictions", "prediction_id", unknown, names=["prediction_id"])
-            }
+            unknown -= self.archive.has(unknown)
         return Told(len(new), len(outcomes) - len(new), corrections, superseded, len(unknown))
 
     def outcomes(self, after: int = 0, most: int = 10_000) -> list[LoggedOutcome]:
@@ -205,9 +203,9 @@ class AnswerLog(Reached):
 
     def outcomes_of(self, name: str) -> list[LoggedOutcome]:
         """Return all outcomes of a prediction, in the order in which they came."""
-        old = self.archive.rows("outcomes", "prediction_id", [name]) if self.archive else []
-        found = {row[0]: LoggedOutcome(*row) for row in (*old, *self._read(TOLD_OF, {"name": name}))}
-        return [found[seq] for seq in sorted(found)]
+        rows = [tuple(row) for row in self._read(TOLD_OF, {"name": name})]
+        rows += self.archive.rows("outcomes", "prediction_id", [name]) if self.archive else []
+        return sorted({row[1:4]: LoggedOutcome(*row) for row in rows}.values())
 
     def answered(self, since: int = 0) -> list[Answered]:
         """Return what has answered after `since`, most often first; what is in the archive is not counted."""
@@ -220,9 +218,10 @@ class AnswerLog(Reached):
 
     def _judged_of_old(self, since: int, there: Collection[str]) -> list[Judged]:
         assert self.archive
+        rows = [tuple(row) for row in self._read(STRAY, {})]
         names = ["prediction_id", "at", "model_version", "rung", "answer", "made_at"]
         old = [row for row in self.archive.rows("predictions", names=names) if row[-1] > since and row[0] not in there]
-        told = {row[0]: LoggedOutcome(*row) for row in (*self.archive.rows("outcomes"), *self._read(STRAY, {}))}
+        told = {row[1:4]: LoggedOutcome(*row) for row in (*rows, *self.archive.rows("outcomes"))}
         stands = _standing(told.values())
         old.sort(key=lambda row: (row[-1], row[0]))
         result = []

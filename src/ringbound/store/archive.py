@@ -20,7 +20,14 @@ import sqlalchemy as sa
 from ringbound.errors import StoreError, one_line
 from ringbound.store.schema import OUTCOMES, PREDICTIONS, SEALS
 
+IDENTITY = {
+    "predictions": ("prediction_id",),
+    "outcomes": ("prediction_id", "time", "value"),
+    "seals": ("chain", "number"),
+}
+"""What tells rows apart, also after a backup was put back, when the store gives the same numbers to other rows."""
 KEYS = {"predictions": "prediction_id", "outcomes": "seq", "seals": "seal"}
+"""By what a store deletes rows."""
 TABLES = {"predictions": PREDICTIONS, "outcomes": OUTCOMES, "seals": SEALS}
 TIMES = {"predictions": "made_at", "outcomes": "available_at", "seals": "made_at"}
 """By when each is put into its month."""
@@ -51,21 +58,22 @@ class Archive:
         table = TABLES[kind]
         names = [column.name for column in table.c]
         schema = pa.schema([(column.name, _arrow(column.type)) for column in table.c])
-        key, when = names.index(KEYS[kind]), names.index(TIMES[kind])
+        order, when = [names.index(name) for name in IDENTITY[kind]], names.index(TIMES[kind])
         by_month: dict[str, list[tuple]] = {}
         for row in rows:
             by_month.setdefault(f"{datetime.fromtimestamp(row[when] / 1e6, UTC):%Y-%m}", []).append(row)
         for month, some in by_month.items():
-            some.sort(key=lambda row: row[key])
+            some.sort(key=lambda row: [row[place] for place in order])
             columns = [
                 pa.array(column, field.type) for column, field in zip(zip(*some, strict=True), schema, strict=True)
             ]
-            content = pa.BufferOutputStream()
             part = pa.Table.from_arrays(columns, schema=schema)
-            pq.write_table(part, content, row_group_size=GROUP_ROWS, compression="zstd")
-            keys = hashlib.sha256("\n".join(str(row[key]) for row in some).encode()).hexdigest()[:16]
-            file = self.folder / kind / f"month={month}" / f"{keys}.parquet"
-            _durably(file, content.getvalue())
+            out = pa.BufferOutputStream()
+            pq.write_table(part, out, row_group_size=GROUP_ROWS, compression="zstd")
+            content = out.getvalue()
+            name = hashlib.sha256(content).hexdigest()[:16]
+            file = self.folder / kind / f"month={month}" / f"{name}.parquet"
+            _durably(file, content)
             if not pq.read_table(file, partitioning=None).equals(part):
                 raise StoreError(f"archive: {file.name} is not what was written; nothing is taken out of the store")
 
@@ -79,17 +87,18 @@ class Archive:
         import pyarrow as pa
         import pyarrow.dataset as ds
 
-        wanted = {name: ds.field(name) for name in names or [found.name for found in TABLES[kind].c]}
+        wanted = names or [found.name for found in TABLES[kind].c]
+        read = list(dict.fromkeys([*wanted, *IDENTITY[kind]]))
         asked = None if values is None else ds.field(column).isin(list(values))
         try:
-            columns = {**wanted, "its key": ds.field(KEYS[kind])}
-            found = ds.dataset(parts, format="parquet").to_table(columns, filter=asked)
+            found = ds.dataset(parts, format="parquet").to_table(read, filter=asked)
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreError(
                 f"archive: {kind} cannot be read: {one_line(error, 200)}; restore what is damaged"
             ) from error
-        plain = [values.to_pylist() for values in found.itercolumns()]
-        return list({row[-1]: row[:-1] for row in zip(*plain, strict=True)}.values())
+        plain = list(zip(*(column.to_pylist() for column in found.itercolumns()), strict=True))
+        places = [read.index(name) for name in IDENTITY[kind]]
+        return [row[: len(wanted)] for row in {tuple(row[place] for place in places): row for row in plain}.values()]
 
     def has(self, ids: Collection[str]) -> set[str]:
         """Return those of some predictions that are here."""
@@ -105,7 +114,7 @@ def move(
     """Move what a store has from before a time, in microseconds since 1970: predictions with their outcomes, and seals.
 
     `read` runs a query on the store, `drop` deletes rows of a kind by their keys. The newest seal of each chain stays: what
-    comes after it holds its root. Outcomes that come for predictions that are here already are moved by the next run.
+    comes after it holds its root. An outcome that comes for a prediction that is here follows when it is as old itself.
     """
     moved = {"predictions": 0, "outcomes": 0, "seals": 0}
 
@@ -135,10 +144,7 @@ def move(
         delete("outcomes", outcomes)  # after: a prediction in the store has its outcomes there
     there = sa.exists().where(PREDICTIONS.c.prediction_id == OUTCOMES.c.prediction_id)
     strays = [tuple(row) for row in read(sa.select(OUTCOMES).where(OUTCOMES.c.available_at < before, ~there))]
-    known = {
-        row[0]
-        for row in archive.rows("predictions", "prediction_id", {row[1] for row in strays}, names=["prediction_id"])
-    }
+    known = archive.has({row[1] for row in strays})
     if late := [row for row in strays if row[1] in known]:
         archive.add("outcomes", late)
         moved["outcomes"] += len(late)
@@ -165,6 +171,7 @@ def _arrow(kind: Any) -> Any:
 
 def _durably(file: Path, content: Any) -> None:
     """Write a file so that it survives a loss of power, whole or not at all; for its owner's eyes."""
+    new = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
     with open(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as out:  # noqa: PTH123
@@ -172,8 +179,9 @@ def _durably(file: Path, content: Any) -> None:
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    for folder in (file.parent, *(folder.parent for folder in new)):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,7 +41,8 @@ class Reached:
         self._reading: sa.Connection | None = None
         self._recorder: sa.Connection | None = None
         # SQLite lets one write, and has the others look again now and then: within a process they wait in line instead.
-        self._turn: Any = threading.Lock() if self.lite else nullcontext()
+        self._line = threading.Lock()
+        self._wait_s = wait_s
         if self._path and not make and not os.path.isfile(self._path):  # noqa: PTH113
             raise StoreError("store: expected one that is there; there is none at this place; see --store")
         if self.lite:
@@ -84,6 +85,19 @@ class Reached:
             return True
 
     @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for one's turn to write an SQLite store, as long as anything is waited for."""
+        if not self.lite:
+            yield
+        elif self._line.acquire(timeout=self._wait_s):
+            try:
+                yield
+            finally:
+                self._line.release()
+        else:
+            raise StoreError("store: cannot be written: others have been writing for too long; try again")
+
+    @contextmanager
     def _looking(self) -> Iterator[sa.Connection]:
         """A connection to read on, for a thread that is none of those that answer."""
         self._check_file()
@@ -98,7 +112,7 @@ class Reached:
         """A transaction in which no other writer is, and which survives a loss of power."""
         try:
             before = self._check_file()
-            with self._turn, self.engine.connect() as connection:
+            with self._turn(), self.engine.connect() as connection:
                 if self.lite:
                     connection.exec_driver_sql("PRAGMA synchronous=FULL")
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -117,7 +131,7 @@ class Reached:
         Each answer waits for one: SQLAlchemy would take longer than the writing. One thread at a time.
         """
         before = self._check_file()
-        with self._turn:
+        with self._turn():
             yield from self._record_now()
         self._check_same(before)
 

@@ -26,6 +26,7 @@ LOOKS = "data/reports/looks.csv"
 
 # Live state, in data/ops: what a running system keeps. Never tracked, never an input of a stage's result.
 STORE = "data/ops/store.db"
+KEYS = "data/ops/keys.json"
 ARCHIVE = "data/ops/archive"
 STUDIES = "data/ops/studies.db"
 SHARDS = "data/ops/shards"

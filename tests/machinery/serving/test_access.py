@@ -12,7 +12,7 @@ import pytest
 from ringbound.errors import StoreError
 from ringbound.serving import access as access_module
 from ringbound.serving.access import Access
-from ringbound.serving.body import DeniedError, OverloadError, UnknownError
+from ringbound.serving.body import DeniedError, NotThereError, OverloadError, UnknownError
 from ringbound.serving.hot_path import HotPath
 from ringbound.serving.service import build_service
 from ringbound.serving.settings import ServiceSettings
@@ -80,7 +80,7 @@ def test_a_browser_may_send_the_key_as_a_password(store, tokens):
     held = access(store)
     said = base64.b64encode(f"anybody:{tokens['operate']}".encode())
     held.check("/metrics", [(b"authorization", b"Basic " + said)])
-    for wrong in (b"Basic " + said[:-4], b"Basic !", b"Digest x", b"Basic /w=="):
+    for wrong in (b"Basic " + said[:-4], b"Basic !", b"Digest x", b"Basic /w==", "Basic é".encode()):
         with pytest.raises(UnknownError):
             held.check("/metrics", [(b"authorization", wrong)])
 
@@ -113,6 +113,31 @@ def test_while_the_store_is_away_the_keys_that_were_read_last_hold(store, tokens
     held.check("/predict", bearer(tokens["predict"]))
     with pytest.raises(UnknownError):
         held.check("/predict", [])
+
+
+def test_what_is_no_route_is_not_there_whatever_the_key(store, tokens):
+    held = access(store)
+    for path in ("/metrics\n", "/Metrics", "/metrics.txt", "/admin", "/%6detrics", "/docs.json/../metrics"):
+        for token in tokens.values():
+            if path.startswith("/docs.json"):
+                held.check(path, bearer(token))  # of which nothing is served
+                continue
+            with pytest.raises(NotThereError):
+                held.check(path, bearer(token))
+
+
+def test_who_starts_while_the_store_is_away_knows_the_keys_that_were_seen_here(store, tokens, tmp_path):
+    kept = tmp_path / "ops/keys.json"
+    Access(store.all_keys, open=True, kept=kept)
+    assert kept.stat().st_mode & 0o077 == 0
+    assert not any(token in kept.read_text() for token in tokens.values())
+    held = Access(_away, open=True, kept=kept)
+    held.check("/predict", bearer(tokens["predict"]))
+    with pytest.raises(UnknownError):
+        held.check("/predict", [])
+    kept.write_text("{")
+    with pytest.raises(UnknownError):
+        Access(_away, open=True, kept=kept).check("/predict", [])
 
 
 @pytest.mark.parametrize(("rate", "workers"), [(5, 1), (50, 1), (400, 1), (400, 4)])
@@ -183,7 +208,12 @@ def ask(path: HotPath, method: str, where: str, headers=()) -> tuple[int, dict, 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": where, "headers": list(headers)}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": where,
+        "headers": [(b"content-type", b"application/json"), *headers],
+    }
     asyncio.run(path(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
@@ -205,6 +235,13 @@ def test_a_service_holds_its_routes_by_keys_that_come_and_go_while_it_runs(servi
     assert json.loads(content)["error"].startswith("expected a key that holds")
     assert ask(service, "POST", "/predict", bearer(token))[0] == 200
     assert ask(service, "POST", "/events", bearer(token))[0] == 403
+    for path in (
+        "/metrics\n",
+        "/events\n",
+        "/\x00",
+        "/metrics\x7f",
+    ):  # what matches routes takes some of these for none
+        assert ask(service, "GET", path, bearer(token))[0] == 404
     assert ask(service, "GET", "/livez")[0] == 200
     store.revoke_key("shop")
     assert until(lambda: ask(service, "POST", "/predict", bearer(token))[0] == 401) < 1.0

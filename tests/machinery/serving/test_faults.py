@@ -30,6 +30,7 @@ from ringbound.testing.parcels import FEATURES, PROBLEM
 HOUR = 3_600_000_000
 QUESTION = dict(PROBLEM.examples[0])
 DEADLINE_S = 0.4
+JSON = [(b"content-type", b"application/json")]
 
 
 @pytest.fixture
@@ -245,7 +246,7 @@ async def post(service, path: str, body: bytes) -> tuple[int, dict]:
         messages.append(message)
 
     await HotPath(None, service=lambda: service.serving)(
-        {"type": "http", "method": "POST", "path": path, "headers": []}, receive, send
+        {"type": "http", "method": "POST", "path": path, "headers": JSON}, receive, send
     )
     return messages[0]["status"], json.loads(messages[1]["body"])
 

@@ -13,6 +13,7 @@ from ringbound.serving.body import OverloadError
 from ringbound.serving.gather import TARGET_S, Gatherer
 from ringbound.serving.hot_path import LATE_FOR_S, LATE_S, HotPath
 
+JSON = [(b"content-type", b"application/json")]
 OPEN = Access(lambda: [], open=True)
 
 
@@ -26,7 +27,11 @@ async def post(path: HotPath) -> tuple[int, dict, dict]:
     async def send(message: dict) -> None:
         messages.append(message)
 
-    await path({"type": "http", "method": "POST", "path": "/predict", "headers": []}, receive, send)
+    await path(
+        {"type": "http", "method": "POST", "path": "/predict", "headers": JSON},
+        receive,
+        send,
+    )
     return messages[0]["status"], dict(messages[0]["headers"]), json.loads(messages[1]["body"])
 
 

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
+import sqlite3
 import time
 from dataclasses import replace
 
@@ -137,3 +139,29 @@ def test_a_run_that_is_killed_loses_and_doubles_nothing(store, folder):
         assert all_of(store) == before
     store.put_away(FEBRUARY + 60 * DAY)
     assert all_of(store) == before
+
+
+def test_after_a_backup_was_put_back_nothing_takes_the_place_of_what_was_archived(tmp_path):
+    """The store gives numbers again that the archive has for other outcomes."""
+    store = Store(f"sqlite:///{tmp_path}/store.db", archive=tmp_path / "archive")
+    store.record([prediction(0), prediction(1)])
+    with sqlite3.connect(tmp_path / "store.db") as there, sqlite3.connect(tmp_path / "backup.db") as copied:
+        there.backup(copied)
+    store.tell([Outcome("p00000", 1, 1.0)], SetClock(FEBRUARY))
+    store.put_away(FEBRUARY + 9 * DAY)
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup.db", tmp_path / "store.db")
+    again = Store(f"sqlite:///{tmp_path}/store.db", archive=tmp_path / "archive")
+    again.tell([Outcome("p00001", 1, 0.0)], SetClock(FEBRUARY))
+    again.put_away(FEBRUARY + 9 * DAY)
+    assert [(one.prediction_id, one.outcome) for one in again.judged()] == [("p00000", 1.0), ("p00001", 0.0)]
+
+
+def test_what_a_killed_run_left_in_both_is_counted_once(store, monkeypatch):
+    with store.engine.begin() as connection:
+        connection.execute(archive_module.PREDICTIONS.update().values(seal=None))
+    monkeypatch.setattr(Store, "_drop", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.put_away(FEBRUARY + 40 * DAY)
+    assert store.unsealed() == 60
