@@ -127,7 +127,7 @@ def json_chunks(file: Path, size: int) -> Iterator[Chunk]:
             if not found:  # and so no names of columns: what is no row waits for the first that is one
                 continue
             names.update(dict.fromkeys(name for record in records for name in record))
-            given = {name: [record.get(name) for record in records] for name in names}
+            given = {json_text(name) or "": [record.get(name) for record in records] for name in names}
             columns = {name: pa.array(map(json_text, values), pa.string()) for name, values in given.items()}
             yield Chunk(pa.table(columns), malformed, raw.tell(), given)
             malformed = []

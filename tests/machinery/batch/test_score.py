@@ -323,5 +323,13 @@ def test_lines_that_are_no_rows_before_the_first_that_is_one_are_kept(bundle, ev
     assert (tmp_path / "out.jsonl.malformed").read_text().splitlines() == bad
 
 
+def test_half_a_surrogate_pair_in_a_name_is_written_as_it_would_be_in_a_value(bundle, events, questions, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(questions[0])[:-1] + ', "\\ud800x": "\\ud800"}\n')
+    assert (
+        score(str(tmp_path / "rows.jsonl"), tmp_path / "out.jsonl", bundle, events=events, progress=False).errors == 0
+    )
+    assert read(tmp_path / "out.jsonl")[0]["\\ud800x"] == "\\ud800"
+
+
 def _disk_is_full(*_):
     raise OSError(28, "No space left on device")
