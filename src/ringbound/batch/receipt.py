@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,7 +80,7 @@ def differs(
 ) -> tuple[str, str]:
     """Make a scored file again by `score(output, bundle, explain=…, prefix=…)` and say at which step it differs, and how.
 
-    The steps are output, inputs, model, events, answers; two empty texts where the file is made again to the byte.
+    The steps are output, inputs, model, events, answers, receipt; two empty texts where the file is made again to the byte.
     """
     receipt = BatchReceipt.read(BatchReceipt.beside(output))
     if FileDigest.of(output) != receipt.output:
@@ -101,4 +101,6 @@ def differs(
                 return "events", "those that are looked back on are, or lie, elsewhere than when they were scored"
             counts = "" if found.answers == receipt.answers else f": {found.answers}; recorded are {receipt.answers}"
             return "answers", f"made again they are others{counts}"
+        if replace(BatchReceipt.read(BatchReceipt.beside(again)), events=receipt.events) != receipt:
+            return "receipt", "what it says of the rows is not what comes out"
     return "", ""

@@ -135,6 +135,10 @@ def score(
     counted = [json.loads(file.read_text("utf-8")) for file in sorted(parts.glob("[0-9]*.json"))]
     rows, errors, malformed, lower = (sum(part["rows"][place] for part in counted) for place in range(4))
     answers = dict(sorted(sum((Counter(part["answers"]) for part in counted), Counter()).items()))
+    if _fingerprint(inputs, output, bundle, events, explain=explain, prefix=prefix) != fingerprint:
+        raise InputError(
+            f"{pattern}: expected files that stay as they are; one was changed while it was read; run again"
+        )
     BatchReceipt.beside(output).unlink(missing_ok=True)  # that of an earlier output is not of this one
     join(parts, output)
     done = Scored(rows, errors, malformed, resumed, answers, lower)

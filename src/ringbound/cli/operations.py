@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption, open_store
-from ringbound.workspace import layout
+from ringbound.cli.options import StoreOption, archive_folder, open_store
 
 app = typer.Typer(no_args_is_help=True, help="Keep what runs in order.")
 
@@ -68,7 +67,7 @@ def archive(
 
     age = microseconds(older_than)
     opened = open_store(store)
-    done = opened.put_away(WALL.now() - age)
+    done = opened.put_away(max(0, WALL.now() - age))
     typer.echo(
-        f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to {layout.ARCHIVE}"
+        f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to {archive_folder()}"
     )

@@ -17,17 +17,20 @@ from ringbound.store import Key
 from ringbound.store.keys import id_of
 
 NEEDED = {
-    "predict": "predict",
-    "features": "predict",
-    "events": "ingest",
-    "outcomes": "ingest",
-    "receipts": "operate",
-    "metrics": "operate",
+    "/predict": "predict",
+    "/features": "predict",
+    "/events": "ingest",
+    "/outcomes": "ingest",
+    "/receipts": "operate",
+    "/metrics": "operate",
+    "/": "",
+    "/docs.json": "",
+    "/schema.json": "",
 }
-"""The role that routes take, by the first part of their path."""
-ANY = ("", "docs.json", "schema.json", "static_content", "favicon.ico")
-"""What is shown to whoever has a key: the page, and what describes it."""
+"""The role that a path takes; the page, and what describes it, is shown to whoever has a key."""
+BELOW = {"/receipts/": "operate", "/static_content/": ""}
 FREE = ("/livez", "/readyz", "/healthz")
+NO_ROUTE = "expected one of the routes that the page at / describes; there is none of this name"
 NOBODY = Key("", "", "", "0" * 64, 0.0, 0, None)
 LOG = logging.getLogger(__name__)
 
@@ -71,7 +74,14 @@ class Access:
 
     def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Let a request pass, or raise: `UnknownError` without a key, `DeniedError` for another role, `OverloadError`."""
-        if path in FREE or (self._open and not self._keys):
+        if path in FREE:
+            return
+        needed = NEEDED.get(path)
+        if needed is None:
+            needed = next((role for start, role in BELOW.items() if path.startswith(start)), None)
+        if self._open and not self._keys:
+            if needed is None:
+                raise NotThereError(NO_ROUTE)
             return
         token = _token(headers)
         found = self._keys.get(id_of(token), NOBODY)
@@ -80,11 +90,9 @@ class Access:
                 "expected a key that holds, as Authorization: Bearer KEY; got "
                 f"{'another' if token else 'none'}; ask who operates this service for one"
             )
-        first = next((part for part in path.split("/") if part), "")
-        needed = NEEDED.get(first)
-        if needed is None and first not in ANY:
-            raise NotThereError("expected one of the routes that the page at / describes; there is none of this name")
-        if needed is not None and needed not in found.roles.split():
+        if needed is None:
+            raise NotThereError(NO_ROUTE)
+        if needed and needed not in found.roles.split():
             raise DeniedError(f"expected a key of role {needed}; got one of role {found.roles.replace(' ', ', ')}")
         if found.rate:
             self._count(found)

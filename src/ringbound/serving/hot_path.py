@@ -101,6 +101,8 @@ class HotPath:
         except Exception as error:  # told below
             refused = error
         route = _route(service, scope)
+        if route is None and refused is None and scope["path"].startswith(RECEIPTS):
+            refused = NotThereError("expected GET for a receipt by its id")
         if route is None and refused is None:
             return await self.app(scope, receive, _alone(send, name))
         self.lateness.watch(loop)

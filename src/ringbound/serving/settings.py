@@ -3,12 +3,13 @@
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ringbound.errors import WorkspaceError
+from ringbound.errors import WorkspaceError, one_line
 from ringbound.store import CLOCKS, HOUR, Clock, EventClock
 
 PREFIX = "RINGBOUND_"
@@ -58,6 +59,13 @@ class ServiceSettings:
         for file in (self.tls_cert, self.tls_key):
             if file is not None and not file.is_file():
                 raise WorkspaceError(f"{PREFIX}TLS: expected a file in PEM; there is none called {file.name}")
+        if self.tls_cert and self.tls_key:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key, lambda: "")
+            except (ssl.SSLError, OSError, ValueError) as error:
+                raise WorkspaceError(
+                    f"{PREFIX}TLS: expected a certificate and its key, in PEM, without a password; {one_line(error, 100)}"
+                ) from error
         if not 0 < self.step_h < 1e6:
             raise WorkspaceError(
                 f"{PREFIX}STEP_H: expected hours, more than 0 and less than a million; got {self.step_h}"

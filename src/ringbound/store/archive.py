@@ -49,6 +49,7 @@ class Archive:
     def __init__(self, folder: Path, log: str):
         self.shared = folder
         self.folder = folder / log
+        self._sound: dict[str, tuple[int, int]] = {}
 
     def add(self, kind: str, rows: Sequence[tuple]) -> None:
         """Put rows of a table into their months, for good: each part is read back before this returns."""
@@ -71,8 +72,7 @@ class Archive:
             out = pa.BufferOutputStream()
             pq.write_table(part, out, row_group_size=GROUP_ROWS, compression="zstd")
             content = out.getvalue()
-            name = hashlib.sha256(content).hexdigest()[:16]
-            file = self.folder / kind / f"month={month}" / f"{name}.parquet"
+            file = self.folder / kind / f"month={month}" / f"{_digest(content)}.parquet"
             _durably(file, content)
             if not pq.read_table(file, partitioning=None).equals(part):
                 raise StoreError(f"archive: {file.name} is not what was written; nothing is taken out of the store")
@@ -91,14 +91,26 @@ class Archive:
         read = list(dict.fromkeys([*wanted, *IDENTITY[kind]]))
         asked = None if values is None else ds.field(column).isin(list(values))
         try:
+            for part in parts:
+                self._check(part)
             found = ds.dataset(parts, format="parquet").to_table(read, filter=asked)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"archive: {kind} cannot be read: {one_line(error, 200)}; restore what is damaged"
             ) from error
         plain = list(zip(*(column.to_pylist() for column in found.itercolumns()), strict=True))
         places = [read.index(name) for name in IDENTITY[kind]]
         return [row[: len(wanted)] for row in {tuple(row[place] for place in places): row for row in plain}.values()]
+
+    def _check(self, part: str) -> None:
+        """Hold a part against the digest that it is called by, once; `StoreError` where a bit of it is another."""
+        file, about = Path(part), os.stat(part)  # noqa: PTH116
+        if self._sound.get(part) != (about.st_mtime_ns, about.st_size):
+            if _digest(file.read_bytes()) != file.stem:
+                raise StoreError(
+                    f"archive: {file.parent.name}/{file.name} is not what was written; restore it from a backup"
+                )
+            self._sound[part] = (about.st_mtime_ns, about.st_size)
 
     def has(self, ids: Collection[str]) -> set[str]:
         """Return those of some predictions that are here."""
@@ -167,6 +179,10 @@ def _arrow(kind: Any) -> Any:
     if isinstance(kind, sa.Float):
         return pa.float64()
     return pa.int64() if isinstance(kind, sa.Integer) else pa.string()
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _durably(file: Path, content: Any) -> None:

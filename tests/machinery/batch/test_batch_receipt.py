@@ -57,6 +57,11 @@ def test_what_was_changed_is_named(scored, rows, bundle, monkeypatch):
     monkeypatch.setattr(type(bundle.full), "answer_matrix", lambda rung, X: real(rung, X) + 1e-15)
     assert check()[0] == "answers"
     monkeypatch.undo()
+    about = BatchReceipt.beside(output)
+    said = about.read_text()
+    about.write_text(said.replace('"full": 898', '"full": 7'))
+    assert check()[0] == "receipt"
+    about.write_text(said)
     gone = lambda version: _raises(BundleError(f"model {version}: not here"))  # noqa: E731
     assert check(gone) == ("model", f"model {bundle.version}: not here")
     rows.write_text(rows.read_text() + "{\n")

@@ -94,6 +94,7 @@ def test_a_record_that_is_changed_in_the_archive_is_found(store, folder):
     place = table.column_names.index("answer")
     changed = table.set_column(place, "answer", [[0.25, *table["answer"].to_pylist()[1:]]])
     pq.write_table(changed.cast(table.schema), file)
+    file.rename(file.with_stem(archive_module._digest(file.read_bytes())))  # by who knows what parts are called by
     (says,) = check_seals(store).wrong
     assert says.startswith("p00000: ")
 
@@ -114,8 +115,18 @@ def test_a_damaged_part_is_one_line(store, folder):
     store.put_away(FEBRUARY + 40 * DAY)
     (file, *_) = sorted((folder / store.log / "predictions").rglob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(StoreError, match="archive: predictions cannot be read"):
+    with pytest.raises(StoreError, match=r"archive: month=2013-0./.* is not what was written"):
         store.judged()
+
+
+def test_a_flipped_bit_anywhere_in_a_part_is_one_line(store, folder):
+    store.put_away(FEBRUARY + 40 * DAY)
+    (file, *_) = sorted((folder / store.log / "outcomes").rglob("*.parquet"))
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 97):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreError, match=r"archive: month=2013-02/\w+.parquet is not what was written"):
+            store.judged()
 
 
 def _move(url, folder) -> None:
