@@ -15,7 +15,8 @@ SETUP := .venv/.ready
 .DEFAULT_GOAL := help
 ENVIRONMENT ?= prod
 MINUTES ?= 5
-.PHONY: help setup run test fuzz lab serve model dashboard check bench lock clean
+TAG ?= ringbound
+.PHONY: help setup run test fuzz lab serve model container dashboard check bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -49,6 +50,9 @@ serve: $(SETUP)  ## serve the packaged model on http://127.0.0.1:3000, at the ti
 
 model: $(SETUP)  ## fetch the model that an environment has: make model ENVIRONMENT=prod
 	@ringbound registry fetch $(ENVIRONMENT)
+
+container: $(SETUP)  ## build an image of the packaged model: make container TAG=shop:v3
+	@ringbound ops container --tag $(TAG)
 
 dashboard: $(SETUP)  ## look at the searches, also while they run, on http://127.0.0.1:8080
 	@optuna-dashboard sqlite:///data/ops/studies.db

@@ -45,6 +45,10 @@ class RegistryError(RingboundError):
     """A version or a stage is not there, or may not be changed in this way."""
 
 
+class RolloutError(RingboundError):
+    """A roll-out cannot be started or followed, or its plan is none."""
+
+
 class BundleError(RingboundError):
     """A model bundle is damaged, or was made for other features than the ones installed."""
 

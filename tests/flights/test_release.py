@@ -3,6 +3,9 @@
 import json
 import re
 import subprocess
+import threading
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,86 @@ def test_a_remote_and_a_fresh_clone_are_enough_to_roll_back_to_the_same_bytes(cl
     assert said.startswith("1 of 1 predictions identical"), (
         "the model comes from the commit that made it, and the remote"
     )
+
+
+def asked_all_the_time(service: Service, row: dict, ended: threading.Event, answers: list) -> None:
+    """Ask, over and over, as somebody else each time; every status and answer, and what went wrong."""
+    number = 0
+    while not ended.is_set():
+        number += 1
+        try:
+            status, answer = service.post("predict", {"rows": [row | {"flight": number % 2000 + 1}]})
+            answers.append((status, answer["predictions"][0]["model_version"] if status == 200 else answer))
+        except OSError as error:
+            answers.append((0, str(error)))
+
+
+def until(holds, within_s: float = 60) -> None:
+    ends = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends, "it takes too long"
+        time.sleep(0.1)
+
+
+def test_a_service_follows_its_environment_through_promotion_rollback_and_roll_out_and_drops_no_request(
+    clone, tmp_path
+):
+    other = fresh(clone, tmp_path)
+    for name, value in (("user.name", "Bob"), ("user.email", "bob@example.org")):
+        other.call("git", "config", name, value)
+    first, second = (
+        re.search(r"model (\w+),", other.call("ringbound", "registry", "show", version).stdout)[1]
+        for version in ("v1", "v2")
+    )
+    if other.call("ringbound", "registry", "show", "prod").stdout.split()[1] == "v2:":
+        other.call("ringbound", "registry", "rollback", "prod")
+    store = ("--store", f"sqlite:///{tmp_path}/store.db")
+    service = Service(other, "--environment", "prod", "--clock", "event", *store)
+    row = {"carrier": "UA", "flight": 1, "origin": "EWR", "dest": "IAH", "sched_dep": "2013-04-10T02:30:00Z",
+           "sched_arr": "2013-04-10T05:30:00Z"}  # fmt: skip
+    event = {"id": "1", "time": "2013-04-10T00:00:00Z", "dep_delay": 1} | {
+        n: row[n] for n in ("carrier", "flight", "origin", "dest")
+    }
+    service.post("events", {"source": "departures", "events": [event]})
+    ended, answers = threading.Event(), []
+    asking = [threading.Thread(target=asked_all_the_time, args=(service, row, ended, answers)) for _ in range(3)]
+    try:
+        for thread in asking:
+            thread.start()
+        until(lambda: len(answers) > 20)
+        assert {version for _, version in answers} == {first}
+        said = other.call("ringbound", "registry", "promote", "v2", "prod", "--force", "--reason", "r", *store).stdout
+        assert said.endswith("; services follow\n")
+        until(lambda: answers[-1][1] == second, 5)
+        other.call("ringbound", "registry", "rollback", "prod", *store)
+        until(lambda: answers[-1][1] == first, 5)
+        plan = ("--steps", "shadow,50%,100%", "--hold", "1s", "--rows", "30", "--key", "flight", "--apart", "99%")
+        refused = other.call("ringbound", "rollout", "start", "v2", *plan, "--promote", *store, check=False)
+        assert "v2 may not be promoted in prod: its verdict is" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+        before = len(answers)
+        other.call("ringbound", "rollout", "start", "v2", *plan, *store)
+        until(lambda: "[100%]" in other.call("ringbound", "rollout", "status", *store).stdout)
+        assert {version for _, version in answers[before:]} == {first, second}
+        shown = urllib.request.urlopen(f"{service.address}/rollout").read().decode()
+        assert "v2 (model" in shown
+        assert "<polyline" in shown
+        again = other.call("ringbound", "rollout", "start", "v2", *plan, *store, check=False)
+        assert "a roll-out of v2 is on" in again.stderr
+        other.call("ringbound", "rollout", "stop", "--reason", "seen enough", *store)
+        until(lambda: answers[-1][1] == first, 5)
+        history = other.call("ringbound", "rollout", "history", *store).stdout.split("\n")
+        kinds = [line.split()[1] for line in history if line]
+        assert kinds == ["serve", "serve", "serve", "start", "step", "step", "stop"]
+        assert "the registry has what serves" in other.call("ringbound", "rollout", "settle", *store).stdout
+    finally:
+        ended.set()
+        for thread in asking:
+            thread.join()
+        service.stop()
+    assert len(answers) > 200
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} == {first, second}
 
 
 @pytest.fixture

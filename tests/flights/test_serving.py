@@ -229,6 +229,70 @@ def ask_until(service: Service, question: dict, stop: threading.Event, answered:
             time.sleep(0.05)
 
 
+def nothing_is_lost(store: Store, answered: list[str], told: list[str]) -> None:
+    """See what was acknowledged in the store, once, and its records as they were sealed."""
+    kept = {one.prediction_id: one.outcome for one in store.judged()}
+    assert len(answered) == len({*answered})
+    assert set(answered) <= set(kept)
+    assert set(told) <= {name for name, outcome in kept.items() if outcome == 0}
+    outcomes = store.outcomes(0, 100_000)
+    assert len(outcomes) == len({one.prediction_id for one in outcomes})
+    assert check_seals(store).wrong == []
+
+
+def reached(holds, within_s: float = 60) -> None:
+    ends = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < ends, "it takes too long"
+        time.sleep(0.05)
+
+
+def test_of_two_replicas_one_may_be_killed_and_the_store_be_away(clone, tmp_path):
+    server = PostgreSQL(tmp_path)
+    store, stop = server.database(), threading.Event()
+    replicas = [Service(clone, "--clock", "event", "--store", store) for _ in range(2)]
+    answered, told = ([], []), ([], [])
+    try:
+        event = EXAMPLE | {"id": "e1", "time": "2013-04-10T00:00:00Z", "dep_delay": 7}
+        event = {
+            name: event[name] for name in ("id", "time", "carrier", "flight", "tailnum", "origin", "dest", "dep_delay")
+        }
+        assert replicas[0].post("events", {"source": "departures", "events": [event]})[1]["accepted"] == 1
+        vectors = [replica.post("features", {"rows": [EXAMPLE]})[1]["vectors"] for replica in replicas]
+        assert vectors[0] == vectors[1]  # what one acknowledged, the other knows
+        asking = [
+            threading.Thread(target=ask_until, args=(replicas[i], EXAMPLE, stop, answered[i], told[i]), daemon=True)
+            for i in (0, 1, 0, 1)
+        ]
+        for thread in asking:
+            thread.start()
+        reached(lambda: min(map(len, told)) > 100)
+        replicas[0].kill()
+        gone, others = len(told[0]), len(told[1])
+        reached(lambda: len(told[1]) > others + 100)
+        replicas.append(Service(clone, "--clock", "event", "--store", store, port=replicas[0].port))
+        reached(lambda: len(told[0]) > gone + 100)
+        server.kill()
+        for replica in replicas[1:]:
+            status, answer = replica.post("predict", {"rows": [EXAMPLE]})
+            (one,) = answer["predictions"]
+            assert (status, one["reason"], one["recorded"]) == (200, "store", False)
+        server.start()
+        before = [len(some) for some in told]
+        reached(lambda: min(len(told[i]) - before[i] for i in (0, 1)) > 100)
+        stop.set()
+        for thread in asking:
+            thread.join(30)
+        for replica in replicas[1:]:
+            replica.stop()
+        nothing_is_lost(Store(store), answered[0] + answered[1], told[0] + told[1])
+    finally:
+        stop.set()
+        for replica in replicas[1:]:
+            replica.kill()
+        server.stop()
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_no_answer_and_no_outcome_that_was_acknowledged_is_lost_with_a_worker(clone, tmp_path, kind):
     server = PostgreSQL(tmp_path) if kind == "postgresql" else None
@@ -254,14 +318,7 @@ def test_no_answer_and_no_outcome_that_was_acknowledged_is_lost_with_a_worker(cl
         stop.set()
         for thread in asking:
             thread.join(30)
-        kept = {one.prediction_id: one.outcome for one in Store(store).judged()}
-        assert len(answered) == len({*answered})
-        assert set(answered) <= set(kept)
-        assert set(told) <= {name for name, outcome in kept.items() if outcome == 0}
-        assert len(Store(store).outcomes(0, 100_000)) == len(
-            {one.prediction_id for one in Store(store).outcomes(0, 100_000)}
-        )
-        assert check_seals(Store(store)).wrong == []
+        nothing_is_lost(Store(store), answered, told)
     finally:
         stop.set()
         service.kill()

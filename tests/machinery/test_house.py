@@ -19,7 +19,7 @@ FLOORS = [
     {"data"},
     {"features"},
     {"problem"},
-    {"models"},
+    {"models", "rollout"},
     {"evaluation", "proofs", "serving", "batch"},
     {"notebooks", "release"},
     {"testing"},

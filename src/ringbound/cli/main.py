@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ringbound.cli import events, features, keys, operations, outcomes, pipeline, receipts, release, serving
+from ringbound.cli import events, features, keys, operations, outcomes, pipeline, receipts, release, rollout, serving
 from ringbound.errors import RingboundError, one_line
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -36,6 +36,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(operations.app, name="ops")
 app.add_typer(receipts.app, name="receipts")
 app.add_typer(release.registry, name="registry")
+app.add_typer(rollout.app, name="rollout")
 
 
 def main(arguments: list[str] | None = None) -> None:

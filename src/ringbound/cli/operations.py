@@ -1,4 +1,4 @@
-"""Commands for who keeps it running: `ringbound ops status | archive`."""
+"""Commands for who keeps it running: `ringbound ops status | archive | container`."""
 
 from typing import Annotated
 
@@ -70,4 +70,27 @@ def archive(
     done = opened.put_away(max(0, WALL.now() - age))
     typer.echo(
         f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to {archive_folder()}"
+    )
+
+
+@app.command()
+def container(
+    tag: Annotated[str, typer.Option(help="What the image is called, like shop:v3.")] = "ringbound",
+    environment: Annotated[
+        str, typer.Option(help="Of what this environment has, like prod; by default of what the workspace made.")
+    ] = "",
+) -> None:
+    """Build an image that serves: the Bento with what it needs and nothing else, for who is not root."""
+    from ringbound.release.registry import fetch_version, open_registry
+    from ringbound.serving.bento import containerize
+    from ringbound.workspace import layout
+
+    root = workspace.root()
+    if environment:
+        archive = fetch_version(open_registry(root), environment) / layout.BENTO
+    else:
+        archive = workspace.stage_input(layout.BENTO)
+    containerize(archive, root, tag)
+    typer.echo(
+        f"{tag}: docker run --read-only --tmpfs /tmp:exec -e BENTOML_HOME=/tmp/bentoml -p 127.0.0.1:3000:3000 {tag}"
     )

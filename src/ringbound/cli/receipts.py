@@ -30,11 +30,11 @@ def show(
     if kept is None:
         raise StoreError(f"receipts: expected the id of a prediction in the store; there is none {name!r}")
     try:
-        bundle = find_bundle(workspace.root(), kept.model_version)
+        bundles = [find_bundle(workspace.root(), kept.model_version)]
     except BundleError as error:
         typer.echo(f"{error}; values and explanation are left out", err=True)
-        bundle = None
-    typer.echo(json.dumps(receipt(bundle, opened, name), indent=1))
+        bundles = []
+    typer.echo(json.dumps(receipt(bundles, opened, name), indent=1))
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import PROD, EnvironmentOption
+from ringbound.cli.options import PROD, EnvironmentOption, StoreOption, open_store
 from ringbound.workspace import layout
 
 if TYPE_CHECKING:
@@ -121,11 +121,12 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Against the verdict; needs --reason.")] = False,
     reason: ReasonOption = "",
     push: PushOption = "",
+    store: StoreOption = None,
 ) -> None:
-    """Give an environment a version that has passed the gates."""
+    """Give an environment a version that has passed the gates; services that follow it serve it within a second."""
     opened = _registry()
     _finish(opened, opened.promote(version, environment, force=force, reason=reason), push)
-    typer.echo(f"{environment} has {version}")
+    typer.echo(f"{environment} has {version}{_published(opened, environment, store, reason or 'promoted')}")
 
 
 @registry.command()
@@ -133,12 +134,13 @@ def rollback(
     environment: Annotated[str, typer.Argument(help="An environment, like prod.")],
     reason: ReasonOption = "",
     push: PushOption = "",
+    store: StoreOption = None,
 ) -> None:
-    """Give an environment back what it had before."""
+    """Give an environment back what it had before; services that follow it serve it within a second."""
     opened = _registry()
     entry = opened.rollback(environment, reason=reason)
     _finish(opened, entry, push)
-    typer.echo(f"{environment} has {entry.version}")
+    typer.echo(f"{environment} has {entry.version}{_published(opened, environment, store, reason or 'rolled back')}")
 
 
 @registry.command("list")
@@ -183,6 +185,26 @@ def _registry() -> "Registry":
     from ringbound.release.registry import open_registry
 
     return open_registry(workspace.root())
+
+
+def _published(opened: "Registry", environment: str, url: str | None, why: str) -> str:
+    """Tell the services that follow an environment what it has, where there are some, and return words about it."""
+    from ringbound.errors import StoreError
+    from ringbound.release.publication import publish, state, version_to_publish
+
+    try:
+        store = open_store(url)
+    except StoreError:
+        if url:
+            raise
+        return ""
+    now = state(store, environment)
+    if now.champion is None:
+        return ""
+    version = version_to_publish(opened, environment)
+    if now.champion.code != version.code or now.rollout:
+        publish(store, environment, version, why, last=now.last)
+    return "; services follow"
 
 
 def _finish(opened: "Registry", entry: "Entry", remote: str) -> None:

@@ -76,11 +76,14 @@ def serve(
         Literal["text", "json"], typer.Option(envvar="RINGBOUND_LOG", help="How what is logged is written.")
     ] = "text",
     environment: Annotated[
-        str, typer.Option(help="Serve what this environment has, like prod; by default what the workspace made.")
+        str,
+        typer.Option(
+            help="Serve what this environment has, like prod, and follow it; by default what the workspace made."
+        ),
     ] = "",
 ) -> None:
     """Serve the packaged model over HTTP until stopped."""
-    from ringbound.release.registry import fetch_version, open_registry
+    from ringbound.release.registry import open_registry
     from ringbound.serving.bento import serve as serve_archive
     from ringbound.serving.settings import ServiceSettings, is_loopback
     from ringbound.store import Store
@@ -101,6 +104,7 @@ def serve(
         tls_cert=tls_cert and tls_cert.absolute(),
         tls_key=tls_key and tls_key.absolute(),
         log=log,
+        environment=environment,
     )
     if not Store(url).all_keys():  # what is not a store is refused before anything listens
         if not settings.open:
@@ -110,7 +114,19 @@ def serve(
             )
         typer.echo(f"no keys: anybody on this machine may ask, at {host}:{port}; see ringbound keys add", err=True)
     if environment:
-        archive = fetch_version(open_registry(root), environment) / layout.BENTO
+        from ringbound.release.publication import publish, state, version_to_publish
+
+        version, opened = version_to_publish(open_registry(root), environment), Store(url)
+        now = state(opened, environment)
+        if now.champion is None:
+            publish(opened, environment, version, "as the registry has it", last=now.last)
+        elif now.champion.code != version.code:
+            typer.echo(
+                f"{environment}: {now.champion.version} serves, while the registry has {version.version}; "
+                "see ringbound rollout settle",
+                err=True,
+            )
+        archive = root / layout.FETCHED / version.version / layout.BENTO
     else:
         archive = workspace.stage_input(layout.BENTO)
     serve_archive(archive, root, host=host, port=port, settings=settings)

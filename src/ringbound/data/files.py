@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ringbound.data.counting import BLOCK_BYTES, UNCLOSED, count_csv
 from ringbound.data.sources import Reading, check_declared, columns_of_records, rejected_rows, typed
-from ringbound.data.values import LONGEST, MISSING
+from ringbound.data.values import MISSING, whole
 from ringbound.errors import SourceError, one_line
 
 
@@ -216,8 +216,3 @@ def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         raise ValueError("a key is there twice")
     return made
-
-
-def whole(digits: str) -> int | str:
-    """Return JSON's whole number; one of very many digits stays text, to be refused where a number is declared."""
-    return int(digits) if len(digits) <= LONGEST else digits

@@ -10,9 +10,9 @@ from urllib.parse import urljoin
 import pandas as pd
 import requests
 
-from ringbound.data.files import each_once, whole
+from ringbound.data.files import each_once
 from ringbound.data.sources import Reading, check_declared, columns_of_records, content_digest, typed
-from ringbound.data.values import MISSING, shown
+from ringbound.data.values import MISSING, shown, whole
 from ringbound.errors import SourceError, one_line
 
 

@@ -225,3 +225,8 @@ _RULES: dict[Kind, Callable[[Any], Any]] = {
     "integer": _integer,
     "boolean": _boolean,
 }
+
+
+def whole(digits: str) -> int | str:
+    """Return JSON's whole number; one of very many digits stays text, to be refused where a number is declared."""
+    return int(digits) if len(digits) <= LONGEST else digits

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ class LiveFeatures:
 
     `clock` gives the present where a question names none; the wall clock refuses questions about the future, whose
     events are still to come. With a `snapshot` file, starting again reads only what the log has had since. `newest` is
-    the newest `available_at` in the log.
+    the newest `available_at` in the log. Who looks something up takes `turn`, where several threads do.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class LiveFeatures:
         self.snapshot = snapshot
         self.online = OnlineFeatures(features, retained)
         self.newest: int | None = None
+        self.turn = threading.RLock()
         self._whole = False
         self._saved = self._restore()
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from ringbound.errors import FeatureError
 from ringbound.workspace.code import canonical
+from ringbound.workspace.isolated import imported_by
 
 PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...), range)
 CONTAINERS = (list, tuple, set, frozenset, dict)
@@ -59,7 +60,9 @@ class _Walk:
     """One walk through what a function reaches; each function and each object is told once."""
 
     def __init__(self, module: str):
-        self.packages = {module.split(".")[0], "ringbound"}
+        package = module.split(".")[0]
+        self.packages = {package, package.partition("@")[0], "ringbound"}
+        self.mark = "".join(package.partition("@")[1:])  # of code that was imported beside that which runs
         self.beside = _source_folder(module)
         self.seen: dict[int, tuple[int, Any]] = {}
 
@@ -132,7 +135,8 @@ class _Walk:
     def _is_ours(self, module: str) -> bool:
         """Say whether a module can change with a commit of the workspace or a version of ringbound."""
         package = module.split(".")[0]
-        return package in self.packages or (self.beside is not None and _source_folder(package) == self.beside)
+        named = {package, package + self.mark}
+        return package in self.packages or (self.beside is not None and self.beside in map(_source_folder, named))
 
     def _ours(self, value: Any) -> bool:
         home = getattr(value, "__module__", None) or type(value).__module__
@@ -171,24 +175,25 @@ class _Walk:
         for looked_up in sorted(_globals_of(function.__code__)):
             if looked_up in function.__globals__:
                 parts.append(f"{looked_up}={self._used(function.__globals__[looked_up], looked_up, tree)}")
-        for imported, value in self._imported(tree, function.__globals__.get("__package__") or ""):
+        for imported, value in self._imported(tree, function):
             parts.append(f"{imported}={self._used(value, imported.split('.')[-1], tree)}")
         return "function(" + ";".join(parts) + ")"
 
-    def _imported(self, tree: ast.AST, package: str) -> Iterator[tuple[str, Any]]:
+    def _imported(self, tree: ast.AST, function: FunctionType) -> Iterator[tuple[str, Any]]:
         """Yield what code imports of ours when it runs, by the name it uses for it."""
+        package = function.__globals__.get("__package__") or ""
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     if self._is_ours(alias.name):
-                        importlib.import_module(alias.name)
-                        whole = alias.name if alias.asname else alias.name.split(".")[0]
-                        yield alias.asname or whole, sys.modules[whole]
+                        module = imported_by(function, alias.name)
+                        root = alias.name.split(".")[0]
+                        yield alias.asname or root, module if alias.asname else imported_by(function, root)
             elif isinstance(node, ast.ImportFrom):
                 base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
                 if self._is_ours(base):
                     for alias in node.names:
-                        yield alias.asname or alias.name, _attribute(importlib.import_module(base), alias.name)
+                        yield alias.asname or alias.name, _attribute(imported_by(function, base), alias.name)
 
     def _used(self, value: Any, name: str, tree: ast.AST) -> str:
         """Return the content of a name that code uses; of a module of ours, that of what the code takes of it."""

@@ -164,11 +164,11 @@ def write_bundle(
     return facts
 
 
-def load_bundle(folder: Path, *, lenient: bool = False) -> Bundle:
+def load_bundle(folder: Path, *, lenient: bool = False, problem: Problem | None = None) -> Bundle:
     """Load a bundle; `BundleError` where a file is missing or changed, or the installed features are others.
 
     `lenient` is for who must answer all the same: a model whose file is missing or changed is there and fails when it is
-    asked, so that the next rung of the ladder answers.
+    asked, so that the next rung of the ladder answers. `problem` is its declaration where that is not the installed one.
 
     >>> from ringbound.testing import examples
     >>> version = examples.bundle().version  # it is written here
@@ -180,7 +180,7 @@ def load_bundle(folder: Path, *, lenient: bool = False) -> Bundle:
         raise BundleError(damage(folder, damaged))
     for name in damaged:
         LOG.error("%s; the rungs below answer", damage(folder, [name]))
-    problem = load_problem(facts.model.entry)
+    problem = problem or load_problem(facts.model.entry)
     if problem.features.hash != facts.model.features:
         raise BundleError(
             f"{folder.name}: made for features {facts.model.features}; installed are {problem.features.hash}; "

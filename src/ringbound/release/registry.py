@@ -109,7 +109,7 @@ class Registry:
         held, number = self.holder(environment), self._next(environment)  # of two that see the same, one wins
         if held and held.version == version:
             raise RegistryError(f"registry: {environment} has {version} already")
-        objection = self._objection(chosen, environment, held)
+        objection = self.objection(chosen, environment)
         if objection and not force:
             raise RegistryError(
                 f'registry: {version} may not serve in {environment}: {objection}; or --force --reason "…"'
@@ -168,8 +168,9 @@ class Registry:
                 f"registry: another was first: {self._first(tag)}; look at it, then try again"
             ) from error
 
-    def _objection(self, chosen: Entry, environment: str, held: Entry | None) -> str:
+    def objection(self, chosen: Entry, environment: str) -> str:
         """Return why a version may not have an environment by its verdict, or nothing."""
+        held = self.holder(environment)
         at = Revision(self.root, chosen.commit)
         verdict, model = at.record(layout.VERDICT, Verdict), at.record(layout.MODEL, ModelFacts)
         if verdict is None:

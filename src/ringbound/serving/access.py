@@ -23,6 +23,7 @@ NEEDED = {
     "/outcomes": "ingest",
     "/receipts": "operate",
     "/metrics": "operate",
+    "/rollout": "operate",
     "/": "",
     "/docs.json": "",
     "/schema.json": "",

@@ -1,10 +1,10 @@
 """Build the Bento, the archive in which a bundle, the code it needs and the service travel; unpack it where it serves."""
 
 import ast
-import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -120,6 +120,23 @@ def unpack_bento(archive: Path, root: Path) -> Path:
     return folder
 
 
+def containerize(archive: Path, root: Path, tag: str) -> None:
+    """Build an image of a Bento, called `tag`, with BentoML and Docker; `WorkspaceError` says what is missing."""
+    if shutil.which("docker") is None:
+        raise WorkspaceError("container: expected Docker, to build the image with; it is not there")
+    home = workspace.fresh_folder(root / layout.BENTO_HOME / "container")
+    run = [sys.executable, "-m", "bentoml"]
+    environment = _environment(home)
+    subprocess.run([*run, "import", str(archive)], env=environment, check=True, capture_output=True)
+    (described,) = (home / "bentos").glob("*/*/bento.yaml")
+    name = f"{described.parent.parent.name}:{described.parent.name}"
+    # The machine's own network: package indexes that it reaches are reached.
+    done = subprocess.run([*run, "containerize", name, "-t", tag, "--opt", "network=host"], env=environment)
+    shutil.rmtree(home)
+    if done.returncode:
+        raise WorkspaceError("container: the image could not be built; Docker says why above")
+
+
 def serve(archive: Path, root: Path, *, host: str, port: int, settings: ServiceSettings) -> NoReturn:
     """Become BentoML, serving the archive; `WorkspaceError` where the address is taken."""
     with socket.socket() as probe:
@@ -167,5 +184,4 @@ def _archive(folder: Path, archive: Path) -> None:
             with file.open("rb") as opened:
                 packed.addfile(info, opened)
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open("wb") as out, gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as zipped:
-        zipped.write(buffer.getvalue())
+    archive.write_bytes(lzma.compress(buffer.getvalue()))  # what `bentoml import` takes for a file of this name

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ringbound.data.files import whole
-from ringbound.data.values import shown
+from ringbound.data.values import shown, whole
 from ringbound.errors import InputError, StoreError
 from ringbound.serving.logs import REQUEST
 

@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import mark_process_dead
 ANSWERS = Counted(
     "ringbound_answers_total",
     "answers by the rung of the ladder that gave them, and why no better one did",
-    ["rung", "reason"],
+    ["rung", "reason", "arm"],
 )
 REQUESTS = Counted("ringbound_requests_total", "requests by route and status", ["route", "status"])
 SECONDS = Histogram(
@@ -39,8 +39,18 @@ LAG = Gauge(
     "ringbound_log_lag_events", "events in the log that are not in the windows yet", multiprocess_mode="livemax"
 )
 MODEL = Gauge(
-    "ringbound_model_info", "the model and the code that serve", ["version", "code"], multiprocess_mode="livemax"
+    "ringbound_model_info",
+    "1 for the model and the code that serve, by their arm",
+    ["version", "code", "arm"],
+    multiprocess_mode="livemax",
 )
+AGAINST = Gauge(
+    "ringbound_rollout_against",
+    "evidence against the challenger, by gate; at 1 it is stopped",
+    ["gate"],
+    multiprocess_mode="mostrecent",
+)
+UNPAIRED = Counted("ringbound_unpaired_rows_total", "rows that only one of two arms has answered, for want of time")
 
 
 def begin(routes: Iterable[str]) -> None:
@@ -59,7 +69,7 @@ def begin(routes: Iterable[str]) -> None:
             continue
 
 
-def count(answers: Iterable[dict[str, Any]]) -> None:
-    """Count answers by rung and reason; what a reason says after its colon is not told apart."""
+def count(answers: Iterable[dict[str, Any]], arm: str) -> None:
+    """Count answers of an arm by rung and reason; what a reason says after its colon is not told apart."""
     for (rung, reason), number in Counter((a["rung"], (a["reason"] or "").partition(":")[0]) for a in answers).items():
-        ANSWERS.labels(rung=rung, reason=reason).inc(number)
+        ANSWERS.labels(rung=rung, reason=reason, arm=arm).inc(number)

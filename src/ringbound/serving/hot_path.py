@@ -37,12 +37,14 @@ SAFE = [
 ]
 """Headers of pages."""
 Route = Callable[[bytes], Awaitable[Any]]
+Page = Callable[[], Awaitable[str]]
 
 
 class Routed(Protocol):
-    """What answers: by path, from a request's body to what becomes JSON; `access` says who may ask."""
+    """What answers, by path: from a request's body to what becomes JSON, or a page; `access` says who may ask."""
 
     routes: Mapping[str, Route]
+    pages: Mapping[str, Page]
     access: Access
 
 
@@ -100,10 +102,11 @@ class HotPath:
             service.access.check(scope["path"], scope["headers"])
         except Exception as error:  # told below
             refused = error
+        page = service.pages.get(scope["path"]) if scope["method"] == "GET" else None
         route = _route(service, scope)
         if route is None and refused is None and scope["path"].startswith(RECEIPTS):
             refused = NotThereError("expected GET for a receipt by its id")
-        if route is None and refused is None:
+        if route is None and refused is None and page is None:
             return await self.app(scope, receive, _alone(send, name))
         self.lateness.watch(loop)
         try:
@@ -111,18 +114,22 @@ class HotPath:
                 raise refused
             if self.lateness.too_long(loop.time()):
                 raise OverloadError("expected fewer requests at once; try again after Retry-After")
-            body = await _body(scope, receive) if scope["method"] == "POST" else _named(scope)
-            if body is None or route is None:
-                return None
-            status, content = 200, orjson.dumps(await route(body))
+            if page is not None:
+                status, content = 200, (await page()).encode("utf-8", "backslashreplace")
+            else:
+                body = await _body(scope, receive) if scope["method"] == "POST" else _named(scope)
+                if body is None or route is None:
+                    return None
+                status, content = 200, orjson.dumps(await route(body))
         except Exception as error:  # whatever it is, who asks gets one line
             status, says = refusal(error)
-            content = orjson.dumps({"error": says})
+            content, page = orjson.dumps({"error": says}), None
         length = (b"content-length", b"%d" % len(content))
-        headers = [(b"content-type", b"application/json"), length, (HEADER, name.encode()), *MORE.get(status, [])]
+        kind = (b"content-type", b"text/html; charset=utf-8" if page else b"application/json")
+        headers = [kind, length, (HEADER, name.encode()), *MORE.get(status, []), *(SAFE if page else [])]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-        _note(scope["path"] if route else "other", status, loop.time() - started)
+        _note(scope["path"] if route or page else "other", status, loop.time() - started)
         return None
 
 

@@ -50,6 +50,19 @@ class Asked:
     given_up: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The windowed values of rows, None where the store cannot be asked, and as of which times and position of the log.
+
+    `reasons` say why the full model cannot be asked about a row, None where it can.
+    """
+
+    windowed: dict[str, np.ndarray] | None
+    times: Sequence[int]
+    reasons: list[str | None]
+    position: int
+
+
 class Predictor:
     """A bundle that answers rows.
 
@@ -103,14 +116,19 @@ class Predictor:
         try:
             columns = columns_from_rows(rows, self.fields)
             self.doing = "store"
-            windowed, times, reasons = self._known(rows)
+            known = self._known(rows)
             self.doing = "model"
-            done = self._by_ladder(columns, windowed, reasons)
+            done = self._by_ladder(columns, known.windowed, known.reasons)
             explained = self._explained(done, asked)
             self.doing = "store"
-            return self._told(asked, times, done, explained)
+            return self._told(asked, known, done, explained)
         finally:
             self.doing = ""
+
+    def answer_beside(self, rows: Sequence[pydantic.BaseModel]) -> LadderAnswers:
+        """Answer validated rows that somebody else answers too: nothing is recorded, and nothing learnt of what fails."""
+        known = self._known(rows)
+        return answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), known.windowed, known.reasons)
 
     def warm_up(self) -> None:
         """Answer the problem's examples once on every rung, so that the first who asks does not wait for what is loaded."""
@@ -123,9 +141,9 @@ class Predictor:
     def step_down(self, asked: Sequence[Asked], reason: str) -> list[dict[str, Any]]:
         """Answer rows without asking store or full model, and unexplained, for a reason; they are recorded a little later."""
         rows = [one.row for one in asked]
-        times = self._times(rows)
-        done = self._by_ladder(columns_from_rows(rows, self.fields), None, [reason] * len(rows))
-        return self._told(asked, times, done, [None] * len(asked), later=True)
+        known = self._nothing(rows, reason)
+        done = self._by_ladder(columns_from_rows(rows, self.fields), None, known.reasons)
+        return self._told(asked, known, done, [None] * len(asked), later=True)
 
     def flush(self, *, most: int = 2) -> None:
         """Record what was answered and could not be recorded then, as far as the store can be asked; see `Recorder.flush`."""
@@ -137,7 +155,8 @@ class Predictor:
         self.flush()
         if self.live is not None and not self._store.resting:
             try:
-                self.live.refresh()
+                with self.live.turn:
+                    self.live.refresh()
             except StoreError as error:
                 LOG.error("%s; it is tried again", error)
                 self._store.failed()
@@ -166,23 +185,27 @@ class Predictor:
             self._models[name].failed()
         return done
 
-    def _known(
-        self, rows: Sequence[pydantic.BaseModel]
-    ) -> tuple[dict[str, np.ndarray] | None, Sequence[int], list[str | None]]:
-        """Return the windowed values of rows, the times as of which they are, and why the full model cannot be asked."""
+    def _known(self, rows: Sequence[pydantic.BaseModel]) -> "_Known":
+        """Return the windowed values of rows, and why the full model cannot be asked."""
         views = bool(self.bundle.features.views)
         if self.keeps and not self._store.resting:
             try:
                 live = self.open()
                 if views:
                     ats = [self._asked(row) for row in rows]
-                    windowed, times = live.values([vars(row) for row in rows], ats)
-                    return windowed, times.tolist(), live.stale(times)
+                    with live.turn:
+                        windowed, times = live.values([vars(row) for row in rows], ats)
+                        return _Known(windowed, times.tolist(), live.stale(times), live.online.position)
             except StoreError as error:
                 LOG.error("%s; answering from the rungs below for %g s", error, RETRY_S)
                 self._store.failed()
                 STORE_ERRORS.inc()
-        return None, self._times(rows), ["store" if views else None] * len(rows)
+        return self._nothing(rows, "store" if views else None)
+
+    def _nothing(self, rows: Sequence[pydantic.BaseModel], reason: str | None) -> "_Known":
+        """Return what is known without the store, for a reason."""
+        position = self.live.online.position if self.live else 0
+        return _Known(None, self._times(rows), [reason] * len(rows), position)
 
     def open(self) -> LiveFeatures:
         """Return the live features, opened now if they were not; `StoreError` where they cannot be."""
@@ -203,7 +226,7 @@ class Predictor:
     def _told(
         self,
         asked: Sequence[Asked],
-        times: Sequence[int],
+        known: "_Known",
         done: LadderAnswers,
         explained: Sequence[dict[str, Any] | None],
         *,
@@ -216,7 +239,7 @@ class Predictor:
         if self.keeps:
             made = [
                 record
-                for one, record in zip(asked, self._records(asked, ids, times, done, decided), strict=True)
+                for one, record in zip(asked, self._records(asked, ids, known, done, decided), strict=True)
                 if later or not one.given_up
             ]
             recorded = {"recorded": self.recorder.keep(made, None if later or self.live is None else self.live.store)}
@@ -236,7 +259,7 @@ class Predictor:
         self,
         asked: Sequence[Asked],
         ids: Sequence[str],
-        times: Sequence[int],
+        known: "_Known",
         done: LadderAnswers,
         decided: Sequence[bool | None],
     ) -> list[Prediction]:
@@ -246,8 +269,8 @@ class Predictor:
             Prediction(
                 prediction_id=ids[i],
                 made_at=made_at,
-                at=int(times[i]),
-                position=self.live.online.position if self.live else 0,
+                at=int(known.times[i]),
+                position=known.position,
                 model_version=self.bundle.version,
                 features=self.bundle.features.hash,
                 answer=float(done.values[i]) + 0.0,  # SQLite has no -0.0
@@ -267,7 +290,9 @@ class Predictor:
         columns = columns_from_rows(rows, self.fields)
         if not self.keeps:
             return self.bundle.features.compute(columns, self.bundle.references), np.zeros(len(rows), np.int64)
-        windowed, times = self.open().values([vars(row) for row in rows], [self._asked(row) for row in rows])
+        live = self.open()
+        with live.turn:
+            windowed, times = live.values([vars(row) for row in rows], [self._asked(row) for row in rows])
         return self.bundle.features.compute(columns, self.bundle.references, windowed), times
 
     def describe(self, rows: Sequence[pydantic.BaseModel]) -> dict[str, Any]:

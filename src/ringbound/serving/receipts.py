@@ -1,5 +1,6 @@
 """The receipt of an answer: what it was made of, why it is what it is, and the proof that its record is as it was."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from ringbound.store import Prediction, Store, instant
 from ringbound.store.sealing import Seal, digest, includes, inclusion
 
 
-def receipt(bundle: Bundle | None, store: Store, name: str) -> dict[str, Any]:
+def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any]:
     """Return everything that is known of a prediction: lineage, values, explanation, outcomes, and the proof of its seal.
 
-    `NotThereError` where there is none of this id. What only the model knows is None where another than `bundle` answered.
+    `NotThereError` where there is none of this id. What only the model knows is None where none of `bundles` answered.
     """
     try:
         found = store.find([str(ID.parse(name))])
@@ -26,7 +27,7 @@ def receipt(bundle: Bundle | None, store: Store, name: str) -> dict[str, Any]:
     if name not in found:
         raise NotThereError(f"prediction_id: expected that of a prediction in the store; there is none {shown(name)}")
     kept, seal = found[name], store.seals_of([name]).get(name)
-    mine = bundle if bundle is not None and kept.model_version == bundle.version else None
+    mine = next((bundle for bundle in bundles if bundle.version == kept.model_version), None)
     return {
         "prediction_id": name,
         "made_at": instant(kept.made_at),

@@ -14,30 +14,31 @@ from typing import Any
 
 from ringbound.data.values import shown
 from ringbound.errors import InputError, StoreError
-from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
+from ringbound.rollout.view import page
 from ringbound.serving.access import Access
+from ringbound.serving.arm import WAIT_S, Arm, Arms
 from ringbound.serving.beat import Beat
-from ringbound.serving.body import Body, OverloadError
+from ringbound.serving.beside import Beside, Told
+from ringbound.serving.body import Body, NotThereError, OverloadError
 from ringbound.serving.counters import AGE, LAG, MODEL, STALE, UNRECORDED, WAITING, begin, count
-from ringbound.serving.gather import Gatherer
+from ringbound.serving.follow import Follower
 from ringbound.serving.intake import Intake
 from ringbound.serving.logs import log_as_json
 from ringbound.serving.outcomes import OutcomeIntake
 from ringbound.serving.predictor import MOST_ROWS, Asked, Predictor
 from ringbound.serving.receipts import receipt
-from ringbound.serving.recorder import MOST_UNRECORDED
-from ringbound.serving.request import row_model, validated
+from ringbound.serving.request import validated
 from ringbound.serving.settings import ServiceSettings
 from ringbound.store import Store
 
-WAIT_S = 2.0
-"""How long the store is waited for, for a connection or a lock."""
 INTAKE_S = 8.0
 """How long a batch that comes in may take."""
 TAKERS, MOST_TAKING = 4, 16
 """Batches that are written, and that are here, at once; one may have 20 MB."""
 CLOSE_S = 5.0
+LINGER_S = 2.0
+"""How long an arm that answers no more is there for who has just come to it."""
 BEAT_S = 0.4
 """How often keys are read anew, and measured how things stand."""
 MOST_EXPLAINED = 100
@@ -55,37 +56,21 @@ class Serving:
     """What a service does, for a bundle, whoever asks and by whatever protocol; see `routes`."""
 
     def __init__(self, bundle: Bundle, settings: ServiceSettings):
-        self.bundle = bundle
         self.settings = settings
-        self.Row = row_model(bundle.features.asked)
-        self.predictor = Predictor(bundle, open_live=self._live, code=settings.code)
         if settings.log == "json":
             log_as_json()
-        try:
-            self.predictor.open()
-        except StoreError as error:
-            LOG.error("%s; answering from the rungs below until it can be", error)
-        self.predictor.warm_up()
-        self.gatherer = Gatherer(
-            self.predictor.answer,
-            self.predictor.step_down,
-            lambda: self.predictor.doing,
-            deadline_s=settings.deadline_ms / 1000,
-            most=MOST_ROWS,
-            give_up=_give_up,
-            idle=self.predictor.rest,
-        )
+        self.arms = Arms(Arm(bundle, settings, settings.code))
+        self.beside = Beside()
         self.access = Access(
             lambda: self.store.all_keys(), open=settings.open, kept=settings.keys, workers=settings.workers
         )
-        self._beat = Beat([self.access.refresh, self._measure], BEAT_S)
-        MODEL.labels(version=bundle.version, code=settings.code).set(1)
-        for name, source in bundle.features.sources.items():
-            if source.stale is not None:
-                STALE.labels(source=name).set(source.stale_us / 1e6)
+        self._beats = [Beat([self.access.refresh, self._measure], BEAT_S)]
+        self._retired: list[Arm] = []
+        self._say_who_answers(self.arms, 1)
         self._takers = ThreadPoolExecutor(TAKERS, "intake")
         self._taking = 0
         self._looking = threading.Lock()
+        self._intake: tuple[Arms, Intake] | None = None
         self.routes = {
             "/predict": self._predict,
             "/features": self._features,
@@ -93,7 +78,10 @@ class Serving:
             "/outcomes": self._outcomes,
             "/receipts": self._receipts,
         }
+        self.pages = {"/rollout": self._rollout}
         begin(self.routes)
+        if settings.environment:
+            self.follow()
 
     @cached_property
     def store(self) -> Store:
@@ -105,25 +93,72 @@ class Serving:
         """The store, on a connection of its own: who looks something up there holds no answer up."""
         return Store(self.settings.store, wait_s=WAIT_S, archive=self.settings.archive)
 
-    @cached_property
+    @property
+    def bundle(self) -> Bundle:
+        """The champion's bundle."""
+        return self.arms.champion.bundle
+
+    @property
+    def predictor(self) -> Predictor:
+        """What answers for the champion."""
+        return self.arms.champion.predictor
+
+    @property
     def intake(self) -> Intake:
-        """What takes events."""
-        return Intake(self.bundle.features.sources, self.store, self.settings.present)
+        """What takes events: of the sources of both arms."""
+        arms = self.arms
+        if self._intake is None or self._intake[0] is not arms:
+            sources = {name: one for arm in arms.all[::-1] for name, one in arm.bundle.features.sources.items()}
+            self._intake = arms, Intake(sources, self.store, self.settings.present)
+        return self._intake[1]
 
     @cached_property
     def heard(self) -> OutcomeIntake:
         """What takes outcomes."""
         return OutcomeIntake(self.bundle.task, self.store, self.settings.present)
 
-    def _live(self) -> LiveFeatures:
-        return LiveFeatures(
-            self.bundle.features, self.store, clock=self.settings.present, snapshot=self.settings.snapshot
-        )
+    def follow(self) -> None:
+        """Serve what the store says that the environment has, from now on; first, at once, where it can be asked."""
+        follower = Follower(self, self.settings)
+        try:
+            follower.follow()
+        except StoreError as error:
+            LOG.error("%s; serving what is here until it can be asked what is to serve", error)
+        self._beats += [Beat([follower.follow], BEAT_S), Beat([follower.judge], BEAT_S)]
+
+    def swap(self, arms: Arms) -> None:
+        """Let other arms answer from now on; those that are left answer who has come to them."""
+        before, self.arms = self.arms, arms
+        self._say_who_answers(before, 0)
+        self._say_who_answers(arms, 1)
+        for arm in before.all:
+            if arm not in arms.all:
+                self._retired.append(arm)
+                threading.Timer(LINGER_S, self._retire, [arm]).start()
+
+    def _retire(self, arm: Arm) -> None:
+        """Take an arm out once all that it answered is recorded."""
+        if arm.stop(CLOSE_S):
+            self._retired.remove(arm)
+            arm.forget()
+        else:
+            again = threading.Timer(CLOSE_S, self._retire, [arm])
+            again.daemon = True
+            again.start()
+
+    def _say_who_answers(self, arms: Arms, value: int) -> None:
+        for name, arm in (("champion", arms.champion), ("challenger", arms.challenger)):
+            if arm is not None:
+                MODEL.labels(version=arm.bundle.version, code=arm.code, arm=name).set(value)
+        for name, source in arms.champion.bundle.features.sources.items():
+            if source.stale is not None:
+                STALE.labels(source=name).set(source.stale_us / 1e6)
 
     def _measure(self) -> None:
         """Say how things stand, for who watches."""
-        WAITING.set(self.gatherer.waiting)
-        UNRECORDED.set(self.predictor.recorder.waiting)
+        arms = [*self.arms.all, *self._retired]
+        WAITING.set(sum(arm.gatherer.waiting for arm in arms))
+        UNRECORDED.set(sum(arm.predictor.recorder.waiting for arm in arms))
         if (live := self.predictor.live) is not None:
             present = live.present()
             for name, newest in live.online.newest.items():
@@ -146,26 +181,74 @@ class Serving:
             raise InputError(
                 f"explain: expected at most {MOST_EXPLAINED} rows; got {len(rows)}; see ringbound score --explain"
             )
-        since, asked, refused = time.monotonic(), [], {}
+        arms, since, low = self.arms, time.monotonic(), priority == "low"
+        told: list[Any] = [None] * len(rows)
+        failed: set[int] = set()
+        if arms.challenger:
+            mine = [number for number, row in enumerate(rows) if arms.of(row) is arms.challenger]
+            failed = await self._ask_challenger(arms, rows, mine, told, explain=explain, since=since, low=low)
+        asked = []
         for number, row in enumerate(rows):
+            if told[number] is not None:
+                continue
             try:
-                (found,) = validated(self.Row, [row], "row", number)
-                if why := self.predictor.refusal(found):
-                    raise InputError(f"row {number}: {why}")
-                asked.append(Asked(found, explain, since))
+                asked.append((number, Asked(arms.champion.validated(row, number), explain, since)))
             except InputError as error:
                 if not partial:
                     raise
-                refused[number] = {"error": str(error).encode("utf-8", "backslashreplace").decode()}
-        answers = iter(await self.gatherer.answer(asked, low=priority == "low") if asked else [])
-        told = [refused.get(number) or next(answers) for number in range(len(rows))]
-        count(answer for answer in told if "error" not in answer)
+                told[number] = {"error": str(error).encode("utf-8", "backslashreplace").decode()}
+        if asked:
+            answers = await arms.champion.gatherer.answer([one for _, one in asked], low=low)
+            count(answers, "champion")
+            for (number, _), answer in zip(asked, answers, strict=True):
+                told[number] = answer
+        if arms.challenger:
+            champions = {number for number, _ in asked}
+            self.beside.put(
+                [
+                    Told(
+                        arms, row, told[n]["prediction_id"], "champion" if n in champions else "challenger", n in failed
+                    )
+                    for n, row in enumerate(rows)
+                    if "error" not in told[n]
+                ]
+            )
         return told
+
+    async def _ask_challenger(
+        self,
+        arms: Arms,
+        rows: Sequence[Any],
+        mine: Sequence[int],
+        told: list[Any],
+        *,
+        explain: bool,
+        since: float,
+        low: bool,
+    ) -> set[int]:
+        """Put the challenger's answers to its rows in their places; return which of them it has failed to answer."""
+        assert arms.challenger
+        asked, failed = [], set(mine)
+        for number in mine:
+            with suppress(InputError):  # what the champion takes is answered all the same
+                asked.append((number, Asked(arms.challenger.validated(rows[number], number), explain, since)))
+        if asked:
+            try:
+                answers = await arms.challenger.gatherer.answer([one for _, one in asked], low=low)
+            except Exception as error:  # whatever a challenger does
+                LOG.warning("the challenger cannot answer %d rows: %s", len(asked), error or type(error).__name__)
+                return failed
+            count(answers, "challenger")
+            for (number, _), answer in zip(asked, answers, strict=True):
+                told[number] = answer
+            failed -= {number for number, _ in asked}
+        return failed
 
     async def features(self, rows: Sequence[Any]) -> dict[str, Any]:
         """Return the vectors of rows as they came."""
         _check_number(rows)
-        return await self.gatherer.call(self.predictor.describe, validated(self.Row, rows, "row"))
+        arm = self.arms.champion
+        return await arm.gatherer.call(arm.predictor.describe, validated(arm.Row, rows, "row"))
 
     async def receipt(self, name: str) -> dict[str, Any]:
         """Return the receipt of a prediction that was made here."""
@@ -173,7 +256,7 @@ class Serving:
 
     def _look_up(self, name: str) -> dict[str, Any]:
         with self._looking:
-            return receipt(self.bundle, self.shelf, name)
+            return receipt([arm.bundle for arm in self.arms.all], self.shelf, name)
 
     async def off_loop(self, call: Callable[[], Any]) -> Any:
         """Return what a call to the store does, in a thread; `TimeoutError` where that takes too long."""
@@ -189,10 +272,12 @@ class Serving:
 
     def close(self) -> None:
         """Do what has been taken on, record what has not been recorded yet, and take no more."""
-        self._beat.stop()
+        for beat in self._beats:
+            beat.stop()
+        self.beside.stop()
         self._takers.shutdown(wait=False, cancel_futures=True)
-        if self.gatherer.stop(CLOSE_S):  # else its thread is at the store still
-            self.predictor.flush(most=MOST_UNRECORDED)
+        for arm in [*self.arms.all, *self._retired]:
+            arm.stop(CLOSE_S)
 
     async def _predict(self, body: bytes) -> dict[str, Any]:
         return {"predictions": await self.predict(**PREDICT.read(body))}
@@ -203,16 +288,17 @@ class Serving:
     async def _events(self, body: bytes) -> dict[str, Any]:
         return await self.off_loop(lambda: self.intake.take(**EVENTS.read(body)))
 
+    async def _rollout(self) -> str:
+        environment = self.settings.environment
+        if not environment:
+            raise NotThereError("expected a service that follows an environment; see ringbound serve --environment")
+        return page(environment, await self.off_loop(lambda: self.store.facts(environment)))
+
     async def _receipts(self, body: bytes) -> dict[str, Any]:
         return await self.receipt(RECEIPTS.read(body)["prediction_id"])
 
     async def _outcomes(self, body: bytes) -> dict[str, Any]:
         return await self.off_loop(lambda: self.heard.take(**OUTCOMES.read(body)))
-
-
-def _give_up(asked: Sequence[Asked]) -> None:
-    for one in asked:
-        one.given_up = True
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

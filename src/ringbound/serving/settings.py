@@ -24,8 +24,9 @@ class ServiceSettings:
     quick; without one, every start reads the log. `keys` is a file that has the keys while the store is away. On the event
     clock, one event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the
     ladder's lower rungs. `open` says that anybody may ask as long as there has never been a key: for a machine's own
-    address. With `tls_cert` and `tls_key`, files in PEM, it speaks HTTPS. `log` is text or json. `code` is the version of
-    the Bento that serves; it stands in the record of every answer.
+    address. With `tls_cert` and `tls_key`, files in PEM, it speaks HTTPS. `log` is text or json. With an
+    `environment`, it follows what the store says this has. `code` is the version of the Bento that serves; it stands in the
+    record of every answer.
     """
 
     bundle: Path
@@ -41,6 +42,7 @@ class ServiceSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log: str = "text"
+    environment: str = ""
     code: str = ""
 
     def __post_init__(self):
@@ -101,6 +103,7 @@ class ServiceSettings:
             tls_cert=place("TLS_CERT"),
             tls_key=place("TLS_KEY"),
             log=read("LOG", "text"),
+            environment=read("ENVIRONMENT", ""),
             open=_is_open(read("OPEN", "0")),
             code=_version(home),
             **numbers,
@@ -114,6 +117,7 @@ class ServiceSettings:
             "WORKERS": str(self.workers),
             "OPEN": str(int(self.open)),
             "LOG": self.log,
+            "ENVIRONMENT": self.environment,
         }
         variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}
         places = {

@@ -1,6 +1,7 @@
 """The operational store: the log of events, predictions and their outcomes, and who may ask; in SQLite or PostgreSQL."""
 
 from ringbound.store.clock import CLOCKS, HOUR, WALL, Clock, EventClock, SetClock, WallClock, instant
+from ringbound.store.deployments import Arm, Fact, Matured, Pair
 from ringbound.store.keys import ROLES, Key
 from ringbound.store.records import (
     Answered,
@@ -23,15 +24,19 @@ __all__ = [
     "WALL",
     "Answered",
     "Appended",
+    "Arm",
     "Clock",
     "Event",
     "EventClock",
+    "Fact",
     "Judged",
     "Key",
     "LogEnd",
     "LoggedEvent",
     "LoggedOutcome",
+    "Matured",
     "Outcome",
+    "Pair",
     "Prediction",
     "SetClock",
     "Store",

@@ -1,6 +1,7 @@
 """The answers that were given, and the outcomes: what really came of what was asked about."""
 
 import json
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -95,10 +96,15 @@ class AnswerLog(Reached):
     archive: Archive | None = None
     chain: str
     """What names the seals that this object makes."""
+    _sealing: threading.Lock
     _last_seal: tuple[int, str] | None = None
 
     def record(self, predictions: Sequence[Prediction]) -> None:
         """Keep predictions with their vectors, under one seal; one that is kept already is left as it is."""
+        with self._sealing:
+            self._seal(predictions)
+
+    def _seal(self, predictions: Sequence[Prediction]) -> None:
         leaves = [(one.prediction_id, digest(one)) for one in predictions]
         last, self._last_seal = self._last_seal, None  # where this fails, nobody knows which is the last
         insert_seal, insert, last_seal = STATEMENTS[self.lite]

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,7 +42,7 @@ class Reached:
         self._reading: sa.Connection | None = None
         self._recorder: sa.Connection | None = None
         # SQLite lets one write, and has the others look again now and then: within a process they wait in line instead.
-        self._line = threading.Lock()
+        self._line = _line(self._path)
         self._wait_s = wait_s
         if self._path and not make and not os.path.isfile(self._path):  # noqa: PTH113
             raise StoreError("store: expected one that is there; there is none at this place; see --store")
@@ -190,6 +191,12 @@ class Reached:
         except OSError:
             return None
         return about.st_dev, about.st_ino
+
+
+@cache
+def _line(path: str | None) -> threading.Lock:
+    """Return where those of this process who write a file of SQLite wait for one another."""
+    return threading.Lock()
 
 
 def _failed(what: str, error: Exception) -> StoreError:

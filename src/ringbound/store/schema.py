@@ -78,12 +78,59 @@ KEYS = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
 )
+BENTOS = sa.Table(
+    "bentos",
+    METADATA,
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("archive", sa.LargeBinary, nullable=False),
+)
+DEPLOYMENTS = sa.Table(
+    "deployments",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+PAIRS = sa.Table(
+    "pairs",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("rollout", sa.BigInteger, nullable=False),
+    sa.Column("prediction_id", sa.Text, nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("failed", sa.Boolean, nullable=False),
+    sa.Column("champion", sa.Float(53)),
+    sa.Column("challenger", sa.Float(53)),
+    sa.Column("champion_lower", sa.Boolean, nullable=False),
+    sa.Column("challenger_lower", sa.Boolean, nullable=False),
+    sa.Column("champion_us", sa.Float(53)),
+    sa.Column("challenger_us", sa.Float(53)),
+    sa.Index("pairs_predictions", "prediction_id"),
+    sqlite_autoincrement=True,
+)
 ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
 VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 FIRST = "0001"
 """The schema of stores that were made before stores had a version."""
-HEAD = "0005"
+HEAD = "0006"
+
+
+def is_current(connection: sa.Connection) -> bool:
+    """Return whether a store has the tables that it should."""
+    return _version(connection, set(sa.inspect(connection).get_table_names())) == HEAD
+
+
+def _version(connection: sa.Connection, tables: set[str]) -> str | None:
+    return connection.scalar(sa.select(VERSION.c.version_num)) if "alembic_version" in tables else None
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:
@@ -92,7 +139,7 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     `StoreError` where the store is newer than this version of ringbound.
     """
     tables = set(sa.inspect(connection).get_table_names())
-    version = connection.scalar(sa.select(VERSION.c.version_num)) if "alembic_version" in tables else None
+    version = _version(connection, tables)
     if version == HEAD:
         return
     # Only here: a store that is current, which is nearly every one, opens without it.

@@ -140,7 +140,7 @@ def test_a_damaged_seal_is_named(made, leaves):
         connection.execute(SEALS.update().where(SEALS.c.seal == first.seal).values(leaves=leaves))
     assert check_seals(store).wrong == [f"seal 1 of {first.chain}: its root is not that of its records"]
     name = next(iter(first.digests))
-    assert not receipt(made.bundle, store, name)["seal"]["holds"]
+    assert not receipt([made.bundle], store, name)["seal"]["holds"]
 
 
 def test_a_seal_holds_a_thousand_records_at_most_and_is_checked_in_a_moment(made, questions):
@@ -160,7 +160,7 @@ def test_a_seal_holds_a_thousand_records_at_most_and_is_checked_in_a_moment(made
 @pytest.mark.parametrize("name", ["", "\ud800", "x" * 300])
 def test_what_is_no_id_is_refused(made, name):
     with pytest.raises(InputError, match="prediction_id: expected"):
-        receipt(made.bundle, made.live.store, name)
+        receipt([made.bundle], made.live.store, name)
 
 
 def test_records_that_were_written_twice_are_sealed_twice_and_sound(made, questions, monkeypatch):
@@ -178,7 +178,7 @@ def test_a_receipt_tells_everything_and_proves_itself(made):
     store = made.live.store
     store.tell([Outcome(store.predictions(1)[0].prediction_id, 5, 1.0)], SetClock(9))
     for kept in store.predictions(1000):
-        told = json.loads(json.dumps(receipt(made.bundle, store, kept.prediction_id), allow_nan=False))
+        told = json.loads(json.dumps(receipt([made.bundle], store, kept.prediction_id), allow_nan=False))
         assert (told["answer"], told["rung"], told["reason"]) == (kept.answer, kept.rung, kept.reason)
         assert told["lineage"]["model"] == made.bundle.version
         assert told["lineage"]["learnt"]["data"] == "no table"
@@ -193,7 +193,7 @@ def test_a_receipt_tells_everything_and_proves_itself(made):
             assert total == pytest.approx(effects["margin"])
         else:
             assert (told["values"], told["explanation"]) == (None, None)
-    newest = receipt(made.bundle, store, store.predictions(1)[0].prediction_id)
+    newest = receipt([made.bundle], store, store.predictions(1)[0].prediction_id)
     assert [one["value"] for one in newest["outcomes"]] == [1.0]
     with pytest.raises(NotThereError, match="there is none 'nobody'"):
-        receipt(made.bundle, store, "nobody")
+        receipt([made.bundle], store, "nobody")

@@ -357,18 +357,20 @@ def test_what_cannot_be_recorded_at_all_does_not_take_the_others_along(service, 
 
 
 def test_a_full_disk_costs_no_answer(service, store):
-    engine = service.serving.store.engine
+    engines = [service.serving.store.engine, service.serving.predictor.live.store.engine]
     pages = sqlite3.connect(file_of(store)).execute("PRAGMA page_count").fetchone()[0]
     full = lambda connection, _: connection.execute(f"PRAGMA max_page_count={pages}")  # noqa: E731
-    sa.event.listen(engine, "connect", full)
-    engine.dispose()
+    for engine in engines:
+        sa.event.listen(engine, "connect", full)
+        engine.dispose()
     statuses = [send(service, f"{n:099}") for n in range(400)]
     assert statuses[-1] == 503
     assert statuses.count(200) == len([e for e in store.tail(0, 100_000) if len(e.id) == 99])
     answers = ask(service, rows=1000)
     assert {(one["rung"], one["recorded"]) for one in answers} == {("full", False)}
-    sa.event.remove(engine, "connect", full)
-    engine.dispose()
+    for engine in engines:
+        sa.event.remove(engine, "connect", full)
+        engine.dispose()
     recovers(service)
     assert send(service, "a") == 200
     assert len(recorded(service)) > 1000
@@ -456,7 +458,9 @@ def test_the_reduced_rung_answers_as_it_was_measured(predictor, questions):
 
 def test_requests_that_wait_together_are_answered_together(service, monkeypatch):
     sizes, real = [], service.serving.predictor.answer
-    monkeypatch.setattr(service.serving.gatherer, "_answer", lambda rows: sizes.append(len(rows)) or real(rows))
+    monkeypatch.setattr(
+        service.serving.arms.champion.gatherer, "_answer", lambda rows: sizes.append(len(rows)) or real(rows)
+    )
 
     async def many() -> list:
         rows = [service.serving.predictor.Row.model_validate(QUESTION)]

@@ -1,0 +1,157 @@
+"""A roll-out for people: how it stands, and how the evidence against the challenger has gone, in a terminal and on a page."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from ringbound.rollout.judge import GATES
+from ringbound.rollout.plan import Plan, State, state_of
+from ringbound.store import Fact, instant
+
+BARS = "▁▂▃▄▅▆▇█"
+COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#e15759")
+SHOWN = 40
+"""Looks that a terminal has room for."""
+
+
+def weights(facts: Sequence[Fact], start: int) -> list[tuple[int, dict[str, float]]]:
+    """Return what was known of a roll-out when: the number of rows, and each gate's evidence as a share of what stops it."""
+    found = []
+    for fact in facts:
+        told = fact.details.get("evidence", fact.details if fact.kind == "look" else None)
+        if fact.seq > start and told:
+            found.append((told["pairs"], {one["gate"]: one["weight"] for one in told["findings"]}))
+    return found
+
+
+def bars(values: Sequence[float]) -> str:
+    """Return values from 0 to 1 as a line of bars; more than 1 is a mark.
+
+    >>> bars([0.0, 0.5, 1.0, 1.2])
+    '▁▅█!'
+    """
+    return "".join("!" if v > 1 else BARS[round(v * 7)] for v in values)
+
+
+def last_start(facts: Sequence[Fact]) -> int | None:
+    """Return the place among facts of the last roll-out's start, whether it is on or has ended; None for none."""
+    return next((i for i in reversed(range(len(facts))) if facts[i].kind == "start"), None)
+
+
+def status_lines(facts: Sequence[Fact]) -> list[str]:
+    """Return how an environment stands: what serves, and the roll-out that is on or was the last."""
+    now, begun = state_of(facts), last_start(facts)
+    lines = [f"serves     {_served(now)}"]
+    if begun is None:
+        return [*lines, "roll-out   none yet"]
+    start, plan = facts[begun], Plan.from_json(facts[begun].details["plan"])
+    lines += [f"roll-out   {start.version} (model {start.model}), {_stands(now, facts[begun:])}"]
+    lines += [f"steps      {steps_of(plan, now)}, each for {plan.hold_s:g} s and {plan.rows:,} rows"]
+    series = weights(facts, start.seq)
+    findings = _latest(facts[begun:])
+    if not findings:
+        return [*lines, "evidence   no rows yet"]
+    lines += [f"rows       {series[-1][0]:,} answered by both"]
+    for gate in GATES:
+        line = bars([weight[gate] for _, weight in series[-SHOWN:]])
+        one = findings[gate]
+        lines += [f"{gate:<10} {one['weight']:>5.0%} {line}  {one['says']}"]
+    return [*lines, "           evidence against the challenger, as a share of what stops it"]
+
+
+def steps_of(plan: Plan, now: State) -> str:
+    """Return a plan's steps, the one that it is at marked."""
+    at = now.rollout.step if now.rollout else None
+    return " → ".join(f"[{_share(share)}]" if i == at else _share(share) for i, share in enumerate(plan.steps))
+
+
+def history_lines(facts: Sequence[Fact]) -> list[str]:
+    """Return what was decided, one line each."""
+    lines = []
+    for fact in facts:
+        if fact.kind != "look":
+            lines.append(f"{instant(fact.at)[:19]}  {fact.kind:<5}  {fact.version:<5} {_says(fact)}".rstrip())
+    return lines
+
+
+def page(environment: str, facts: Sequence[Fact]) -> str:
+    """Return an HTML page of how an environment stands, without anything from elsewhere."""
+    begun = last_start(facts)
+    chart = _chart(weights(facts, facts[begun].seq)) if begun is not None else ""
+    rows = "".join(
+        f"<tr><td>{instant(f.at)[:19]}</td><td>{escape(f.kind)}</td><td>{escape(f.version)}</td><td>{escape(_says(f))}</td></tr>"
+        for f in reversed([fact for fact in facts if fact.kind != "look"])
+    )
+    lines = escape("\n".join(status_lines(facts)))
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{escape(environment)}: what serves</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+pre {{ background: #f6f6f4; padding: 1rem; overflow-x: auto; font-size: 13px }} svg {{ width: 100%; height: auto }}
+table {{ border-collapse: collapse; width: 100% }} td, th {{ text-align: left; padding: .3rem .6rem .3rem 0;
+border-top: 1px solid #ddd; vertical-align: top }} td:first-child {{ white-space: nowrap }}
+</style><h1>{escape(environment)}</h1><pre>{lines}</pre>{chart}<h2>What was decided</h2>
+<table><tr><th>when, UTC</th><th>what</th><th>version</th><th>why</th></tr>{rows}</table></html>
+"""
+
+
+def _chart(series: Sequence[tuple[int, dict[str, float]]]) -> str:
+    """Return each gate's evidence over the rows as a figure; it is stopped at the line."""
+    if not series:
+        return ""
+    width, height, left, top = 760, 240, 40, 30
+    most = max(1, series[-1][0])
+    x = lambda rows: left + (width - left - 90) * rows / most  # noqa: E731
+    y = lambda weight: top + (height - top - 30) * (1 - min(weight, 1.2) / 1.2)  # noqa: E731
+    parts = [
+        f'<line x1="{left}" x2="{width - 90}" y1="{y(1):.1f}" y2="{y(1):.1f}" stroke="#c00" stroke-dasharray="4 3"/>',
+        f'<text x="{width - 84}" y="{y(1) + 4:.1f}" fill="#c00">stop</text>',
+        f'<line x1="{left}" x2="{width - 90}" y1="{y(0):.1f}" y2="{y(0):.1f}" stroke="#999"/>',
+        f'<text x="{width - 90}" y="{height - 8}" text-anchor="end">{most:,} rows</text>',
+        f'<text x="{left}" y="{height - 8}">0</text>',
+    ]
+    for number, gate in enumerate(GATES):
+        points = " ".join(f"{x(rows):.1f},{y(weight[gate]):.1f}" for rows, weight in [(0, {gate: 0.0}), *series])
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[number]}" stroke-width="2"/>')
+        parts.append(f'<text x="{left + 110 * number}" y="16" fill="{COLOURS[number]}">{gate}</text>')
+    inside = "".join(parts)
+    return (
+        "<h2>Evidence against the challenger, as a share of what stops it</h2>"
+        f'<svg viewBox="0 0 {width} {height}" font-size="13" role="img" aria-label="evidence by rows">{inside}</svg>'
+    )
+
+
+def _latest(facts: Sequence[Fact]) -> dict[str, dict[str, Any]]:
+    for fact in reversed(facts):
+        told = fact.details.get("evidence", fact.details if fact.kind == "look" else None)
+        if told:
+            return {one["gate"]: one for one in told["findings"]}
+    return {}
+
+
+def _served(now: State) -> str:
+    one = now.champion
+    return f"{one.version} (model {one.model}) since {instant(one.at)[:19]}" if one else "what it was started with"
+
+
+def _stands(now: State, since: Sequence[Fact]) -> str:
+    if now.rollout:
+        share = now.rollout.share
+        return f"on, {'in shadow' if share == 0 else f'for {_share(share)} of keys'} since {instant(now.rollout.since)[:19]}"
+    ended = next(fact for fact in since if fact.kind in ("stop", "serve"))
+    if ended.kind == "serve":
+        return (
+            f"{'promoted' if ended.code == since[0].code else 'ended by another version'} at {instant(ended.at)[:19]}"
+        )
+    return f"stopped at {instant(ended.at)[:19]}: {ended.details.get('why', '')}"
+
+
+def _says(fact: Fact) -> str:
+    if fact.kind == "start":
+        return f"beside the champion: {steps_of(Plan.from_json(fact.details['plan']), State())}"
+    if fact.kind == "step":
+        return f"step {fact.details['step'] + 1}, after {fact.details['pairs']:,} rows"
+    return str(fact.details.get("why", ""))
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.4g}%" if share else "shadow"
