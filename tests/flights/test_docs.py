@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from ringbound.serving.settings import ServiceSettings
+
 
 @pytest.fixture(scope="module")
 def readme(root) -> str:
@@ -33,3 +35,11 @@ def test_every_path_that_is_named_exists(root, readme):
 def test_ci_runs_readmes_test_command(root, readme):
     assert "make test " in readme
     assert (root / ".ci/run").read_text().rstrip().endswith("make test")
+
+
+def test_what_deployments_set_is_what_a_service_reads(root, tmp_path):
+    read = ServiceSettings(bundle=tmp_path, store="", archive=tmp_path, keys=tmp_path).to_environment().keys()
+    for file in ("compose.yaml", "kubernetes/deployment.yaml"):
+        set_up = {*re.findall(r"RINGBOUND_[A-Z_]+", (root / "bentos/ops" / file).read_text())}
+        assert "RINGBOUND_STORE" in set_up
+        assert set_up <= read, file

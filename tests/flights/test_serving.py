@@ -4,10 +4,13 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
 import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -354,6 +357,26 @@ def test_questions_that_cannot_be_answered_rightly_are_refused_in_one_line(servi
     status, answer = service.post("events", {"source": "departures", "events": [{"id": "a"}]})
     assert status == 400
     assert answer["error"].startswith("event 0: ")
+
+
+def test_a_bento_serves_with_what_it_asks_for_and_nothing_else(clone, tmp_path):
+    with tarfile.open(clone.root / "data/bento/model.bento") as packed:
+        packed.extractall(tmp_path)
+    environment = {name: value for name, value in clone.environment.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parent / "alone.py", tmp_path], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert [0 < one["probability"] < 1 for one in json.loads(done.stdout)] == [True, True]
+
+
+def test_bentoml_imports_the_bento(clone, tmp_path):
+    environment = clone.environment | {"BENTOML_HOME": str(tmp_path)}
+    archive = str(clone.root / "data/bento/model.bento")
+    subprocess.run(
+        [sys.executable, "-m", "bentoml", "import", archive], env=environment, check=True, capture_output=True
+    )
+    assert [file.name for file in tmp_path.glob("bentos/*/*/bento.yaml")] == ["bento.yaml"]
 
 
 def test_readmes_curl_answers(clone, service):

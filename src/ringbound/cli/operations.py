@@ -1,5 +1,6 @@
 """Commands for who keeps it running: `ringbound ops status | archive | container`."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -67,9 +68,11 @@ def archive(
 
     age = microseconds(older_than)
     opened = open_store(store)
-    done = opened.put_away(max(0, WALL.now() - age))
+    before = max(0, WALL.now() - age)
+    done, pairs = opened.put_away(before), opened.drop_pairs(before)
     typer.echo(
         f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to {archive_folder()}"
+        + (f"; {pairs:,} comparisons of roll-outs deleted, whose decisions stay" if pairs else "")
     )
 
 
@@ -80,9 +83,9 @@ def container(
         str, typer.Option(help="Of what this environment has, like prod; by default of what the workspace made.")
     ] = "",
 ) -> None:
-    """Build an image that serves: the Bento with what it needs and nothing else, for who is not root."""
+    """Build an image that serves, for who is not root: the Bento and what it needs, with a bill of that in data/ops."""
     from ringbound.release.registry import fetch_version, open_registry
-    from ringbound.serving.bento import containerize
+    from ringbound.serving.image import bill_of_materials, build_image
     from ringbound.workspace import layout
 
     root = workspace.root()
@@ -90,7 +93,10 @@ def container(
         archive = fetch_version(open_registry(root), environment) / layout.BENTO
     else:
         archive = workspace.stage_input(layout.BENTO)
-    containerize(archive, root, tag)
+    build_image(archive, root, tag)
+    bill = (root / layout.STORE).parent / f"{tag.replace('/', '-').replace(':', '-')}.cdx.json"
+    bill.parent.mkdir(parents=True, exist_ok=True)
+    bill.write_text(json.dumps(bill_of_materials(tag), indent=1), "utf-8")
     typer.echo(
         f"{tag}: docker run --read-only --tmpfs /tmp:exec -e BENTOML_HOME=/tmp/bentoml -p 127.0.0.1:3000:3000 {tag}"
     )

@@ -189,21 +189,23 @@ def _registry() -> "Registry":
 
 def _published(opened: "Registry", environment: str, url: str | None, why: str) -> str:
     """Tell the services that follow an environment what it has, where there are some, and return words about it."""
-    from ringbound.errors import StoreError
+    from ringbound.errors import RingboundError, StoreError
     from ringbound.release.publication import publish, state, version_to_publish
 
+    if url is None and not (workspace.root() / layout.STORE).is_file():
+        return ""
     try:
         store = open_store(url)
-    except StoreError:
-        if url:
-            raise
-        return ""
-    now = state(store, environment)
-    if now.champion is None:
-        return ""
-    version = version_to_publish(opened, environment)
-    if now.champion.code != version.code or now.rollout:
-        publish(store, environment, version, why, last=now.last)
+        now = state(store, environment)
+        if now.champion is None:
+            return ""
+        version = version_to_publish(opened, environment)
+        if now.champion.code != version.code or now.rollout:
+            publish(store, environment, version, why)
+    except RingboundError as error:
+        raise StoreError(
+            f'{error}; the registry has changed, and no service knows; run "ringbound rollout publish"'
+        ) from error
     return "; services follow"
 
 

@@ -1,5 +1,6 @@
-"""Commands for roll-outs: `ringbound rollout start | status | stop | history | settle`."""
+"""Commands for roll-outs: `ringbound rollout start | status | stop | history | settle | publish`."""
 
+import secrets
 from typing import Annotated
 
 import typer
@@ -29,6 +30,9 @@ def start(
         float | None, typer.Option(help="By how much answers have to differ to be different, instead of by decisions.")
     ] = None,
     alpha: Annotated[float, typer.Option(help="The chance with which an equal challenger may be stopped.")] = 0.05,
+    salt: Annotated[
+        str, typer.Option(help="What keys are mixed with; by default something new, so that others are in it.")
+    ] = "",
     promote: Annotated[
         bool, typer.Option("--promote", help="After the last step it serves alone, where its verdict allows.")
     ] = False,
@@ -50,7 +54,7 @@ def start(
         hold_s=microseconds(hold) / 1e6,
         rows=rows,
         key=key,
-        salt=f"{environment} {version}",
+        salt=salt or secrets.token_hex(8),
         slower=slower,
         apart=_share(apart, "--apart"),
         differ=differ,
@@ -97,6 +101,18 @@ def history(environment: EnvironmentOption = PROD, store: StoreOption = None) ->
 
     lines = history_lines(open_store(store).facts(environment, looks=False))
     typer.echo("\n".join(lines) if lines else f"{environment}: nothing was decided yet")
+
+
+@app.command()
+def publish(environment: EnvironmentOption = PROD, store: StoreOption = None) -> None:
+    """Let the services serve what the registry has; a roll-out that is on ends."""
+    from ringbound.release.publication import publish as publish_version
+    from ringbound.release.publication import version_to_publish
+    from ringbound.release.registry import open_registry
+
+    version = version_to_publish(open_registry(workspace.root()), environment)
+    publish_version(open_store(store), environment, version, "as the registry has it")
+    typer.echo(f"{environment}: {version.version} is to serve")
 
 
 @app.command()

@@ -75,6 +75,9 @@ def serve(
     log: Annotated[
         Literal["text", "json"], typer.Option(envvar="RINGBOUND_LOG", help="How what is logged is written.")
     ] = "text",
+    traces: Annotated[
+        str, typer.Option(envvar="RINGBOUND_TRACES", help="A collector of OpenTelemetry, like http://127.0.0.1:4318.")
+    ] = "",
     environment: Annotated[
         str,
         typer.Option(
@@ -104,6 +107,7 @@ def serve(
         tls_cert=tls_cert and tls_cert.absolute(),
         tls_key=tls_key and tls_key.absolute(),
         log=log,
+        traces=traces,
         environment=environment,
     )
     if not Store(url).all_keys():  # what is not a store is refused before anything listens

@@ -14,7 +14,7 @@ from ringbound.models.facts import read_facts
 from ringbound.release.registry import Registry, fetch_version
 from ringbound.rollout.plan import Plan, State, state_of
 from ringbound.serving.version import INSIDE, other_machinery, unpacked
-from ringbound.store import Fact, Store
+from ringbound.store import Fact, Store, instant
 from ringbound.workspace import layout
 
 
@@ -72,24 +72,24 @@ def begin(store: Store, registry: Registry, environment: str, name: str, plan: P
     now = state(store, environment)
     if now.rollout:
         raise RolloutError(f"{environment}: a roll-out of {now.rollout.start.version} is on; let it end, or stop it")
-    if now.champion is None:
-        if registry.holder(environment) is None:
-            raise RolloutError(f"{environment}: expected a version that serves; there is none; promote one first")
-        champion = version_to_publish(registry, environment)
-        publish(store, environment, champion, "as the registry has it", last=now.last)
-        now = state(store, environment)
-    assert now.champion
-    if now.champion.code == challenger.code:
-        raise RolloutError(f"{environment}: {challenger.version} serves already, as {now.champion.version}")
-    if others := differing_machinery(store.bento(now.champion.code), challenger.archive):
+    if now.champion is None and registry.holder(environment) is None:
+        raise RolloutError(f"{environment}: expected a version that serves; there is none; promote one first")
+    champion = None if now.champion else version_to_publish(registry, environment)
+    code = champion.code if champion else now.champion.code if now.champion else ""
+    if code == challenger.code:
+        raise RolloutError(f"{environment}: {challenger.version} serves already")
+    if others := differing_machinery(champion.archive if champion else store.bento(code), challenger.archive):
         raise RolloutError(
             f"{environment}: expected two versions on one machinery; {len(others)} modules differ, like {others[0]}; "
             "start the services anew with this version instead"
         )
     if plan.promote and (objection := registry.objection(registry.version(name), environment)):
         raise RolloutError(f"{name} may not be promoted in {environment}: {objection}; leave --promote out")
+    if champion:
+        publish(store, environment, champion, "as the registry has it", last=now.last)
+        now = state(store, environment)
     store.put_bento(challenger.code, challenger.archive)
-    details: Mapping[str, Any] = {"plan": plan.to_json(), "beside": now.champion.code}
+    details: Mapping[str, Any] = {"plan": plan.to_json(), "beside": code}
     seq = store.add_fact(environment, "start", details=details, last=now.last, **challenger.about)
     if seq is None:
         raise RolloutError(f"{environment}: something else was decided just now; look at ringbound rollout status")
@@ -101,10 +101,11 @@ def settle(store: Store, registry: Registry, environment: str) -> str:
     now, held = state(store, environment).champion, registry.holder(environment)
     if now is None or (held and held.version == now.version):
         return ""
-    if "evidence" not in now.details:
+    if "evidence" not in now.details or (held and held.time > now.at / 1e6):
         raise RegistryError(
-            f"registry: {environment} has {held.version if held else 'nothing'}, while {now.version} serves, which was said "
-            f"elsewhere ({now.details.get('why')}); fetch its tags, or promote what is to serve"
+            f"registry: {environment} has {held.version if held else 'nothing'}, while {now.version} serves since "
+            f"{instant(now.at)[:19]} ({now.details.get('why')}), which no roll-out has promoted since the registry changed; "
+            'fetch its tags, or run "ringbound rollout publish" to serve what it has'
         )
     registry.promote(now.version, environment, reason=f"{now.details['why']}: see ringbound rollout history")
     return now.version

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from ringbound.store import Matured, Pair, Store
 
 GATES = ("failures", "rungs", "latency", "apart", "loss")
 MOST_WEIGHT = 1000.0
-LEAST_US = 100.0
-"""Microseconds a row by which one has to be slower, too: less is noise."""
+LEAST_US = 1000.0
+"""Microseconds a batch by which one has to be slower, too: less is noise."""
 FEWEST_NEW, SHARE_NEW = 20, 0.25
 """How many more pairs there have to be than at the look before, for one that is kept."""
 
@@ -33,34 +34,40 @@ class Finding:
 class Evidence:
     """What has been seen of champion and challenger on the same rows, as counts and sums that are added to.
 
-    Of the rows, the challenger `failed` on some; `lower` and `slow` count those on which one of them was on a lower rung, or
-    was slower, and not the other: first the challenger, then the champion. `apart` rows got different answers. `loss` and
-    `loss_squares` are sums over the `matured` rows of what the challenger lost more than the champion.
+    Rows that were answered at once have much in common, so each batch counts once: `failures`, `rungs` and `slow` count
+    those in which one of the two failed, was on a lower rung, or was slower, for more rows than the other: first the
+    challenger, then the champion. `apart` is the sum, over the batches that `both` answered, of the share of rows that got
+    different answers. `loss` and `loss_squares` are sums over the `matured` rows of what the challenger lost more.
     """
 
     pairs: int = 0
-    failed: int = 0
-    lower: tuple[int, int] = (0, 0)
+    batches: int = 0
+    failures: tuple[int, int] = (0, 0)
+    rungs: tuple[int, int] = (0, 0)
     slow: tuple[int, int] = (0, 0)
-    apart: int = 0
+    both: int = 0
+    apart: float = 0.0
     matured: int = 0
     loss: float = 0.0
     loss_squares: float = 0.0
 
     def add(self, pairs: Iterable[Pair], plan: Plan, task: Task) -> None:
-        """Add what was answered to some rows."""
-        for one in pairs:
-            self.pairs += 1
-            self.failed += one.failed
-            if one.champion is None or one.challenger is None:
-                continue
-            self.lower = _added(self.lower, one.challenger_lower, one.champion_lower)
-            self.apart += _differ(one.champion, one.challenger, plan, task)
-            if one.champion_us is not None and one.challenger_us is not None:
-                first, second = one.champion_us, one.challenger_us
-                self.slow = _added(
-                    self.slow, second > plan.slower * first + LEAST_US, first > plan.slower * second + LEAST_US
-                )
+        """Add what was answered to the rows of whole batches, as they stand together."""
+        for _, batch in groupby(pairs, lambda one: one.batch):
+            self._add_batch(list(batch), plan, task)
+
+    def _add_batch(self, batch: list[Pair], plan: Plan, task: Task) -> None:
+        self.pairs += len(batch)
+        self.batches += 1
+        self.failures = _added(self.failures, _count(batch, "challenger_failed"), _count(batch, "champion_failed"))
+        self.rungs = _added(self.rungs, _count(batch, "challenger_lower"), _count(batch, "champion_lower"))
+        first, second = batch[0].champion_us, batch[0].challenger_us
+        if first is not None and second is not None:
+            self.slow = _added(self.slow, _is_slow(second, first, plan), _is_slow(first, second, plan))
+        answered = [(one.champion, one.challenger) for one in batch if None not in (one.champion, one.challenger)]
+        if answered:
+            self.both += 1
+            self.apart += sum(_differ(one, other, plan, task) for one, other in answered) / len(answered)  # type: ignore[arg-type]
 
     def mature(self, pairs: Iterable[Matured], task: Task) -> None:
         """Add what came of some rows."""
@@ -74,23 +81,18 @@ class Evidence:
         """Return what each gate says; each may stop an equal challenger with a fifth of the plan's chance."""
         alpha = plan.alpha / len(GATES)
         enough = -math.log(alpha)
-        both = self.pairs - self.failed
-        slower = f"more than {plan.slower:g} times as long"
-        bets = {
-            "failures": (self.failed, 0, 0.5, f"no answer to {self.failed:,} of {self.pairs:,} rows"),
-            "rungs": (
-                *self.lower,
-                0.5,
-                f"alone on a lower rung for {self.lower[0]:,} rows, the champion for {self.lower[1]:,}",
-            ),
-            "latency": (*self.slow, 0.5, f"{slower} for {self.slow[0]:,} batches, the champion for {self.slow[1]:,}"),
-            "apart": (
-                self.apart,
-                both - self.apart,
-                plan.apart,
-                f"another answer than the champion to {self.apart:,} of {both:,} rows; at most {plan.apart:.0%}",
-            ),
+        worse = {
+            "failures": (self.failures, "without an answer to more rows"),
+            "rungs": (self.rungs, "on a lower rung for more rows"),
+            "latency": (self.slow, f"more than {plan.slower:g} times as slow"),
         }
+        bets: dict[str, tuple[float, float, float, str]] = {
+            gate: (*counts, 0.5, f"{words} in {counts[0]:,} of {self.batches:,} batches, the champion in {counts[1]:,}")
+            for gate, (counts, words) in worse.items()
+        }
+        share = self.apart / self.both if self.both else 0.0
+        says = f"another answer than the champion to {share:.1%} of rows, {plan.apart:.0%} are allowed"
+        bets["apart"] = (self.apart, self.both - self.apart, plan.apart, says)
         found = [
             Finding(gate, says, min(MOST_WEIGHT, max(0.0, log_bet(bad, good, limit)) / enough))
             for gate, (bad, good, limit, says) in bets.items()
@@ -147,20 +149,21 @@ class Judge:
         self._store = store
         self._plan = rollout.plan
         self._task = task
-        self._seen = (0, 0)
+        self._read = 0
+        self._matured = (0, 0)
         self._kept = 0
 
     def look(self) -> Evidence:
-        """Take in what is new, and return all that is known."""
+        """Take in what is new, and return all that is known; what cannot be read now is for the next look."""
         store = self._store
         newest = store.newest_outcome()  # first: what comes meanwhile is for the next look
-        pairs, outcomes = self._seen
-        after = pairs
-        while some := store.pairs(self.start, after):
+        while some := store.pairs(self.start, self._read):
             self.evidence.add((pair for _, pair in some), self._plan, self._task)
-            after = some[-1][0]
-        self.evidence.mature(store.matured(self.start, (pairs, after), (outcomes, newest)), self._task)
-        self._seen = (after, newest)
+            self._read = some[-1][0]
+        pairs, outcomes = self._matured
+        found = store.matured(self.start, (pairs, self._read), (outcomes, newest))
+        self.evidence.mature(found, self._task)
+        self._matured = (self._read, newest)
         return self.evidence
 
     def act(self, state: State, now: int) -> Decision | None:
@@ -184,10 +187,17 @@ class Judge:
         return None
 
 
-def _added(counts: tuple[int, int], challenger: bool, champion: bool) -> tuple[int, int]:
-    if challenger == champion:
-        return counts
-    return counts[0] + challenger, counts[1] + champion
+def _added(counts: tuple[int, int], challenger: int, champion: int) -> tuple[int, int]:
+    """Return counts with one more for the one that is worse, where one is."""
+    return counts[0] + (challenger > champion), counts[1] + (champion > challenger)
+
+
+def _count(batch: Iterable[Pair], what: str) -> int:
+    return sum(getattr(one, what) for one in batch)
+
+
+def _is_slow(one_us: float, other_us: float, plan: Plan) -> bool:
+    return one_us > plan.slower * other_us and one_us > other_us + LEAST_US
 
 
 def _differ(champion: float, challenger: float, plan: Plan, task: Task) -> bool:

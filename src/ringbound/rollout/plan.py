@@ -67,8 +67,15 @@ class Plan:
         return cls(**plain)
 
     def key_of(self, row: Mapping[str, Any]) -> str:
-        """Return by what a row, as it was sent, keeps its arm."""
-        return json.dumps(row.get(self.key) if self.key else row, sort_keys=True, default=str)
+        """Return by what a row, as it was sent, keeps its arm: 7, 7.0 and the text 7 are one key.
+
+        >>> [Plan(key="n").key_of({"n": value}) for value in (7, 7.0, "7", None)]
+        ['7', '7', '7', 'None']
+        """
+        if not self.key:
+            return json.dumps(row, sort_keys=True, default=str)
+        value = row.get(self.key)
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
     def arm(self, row: Mapping[str, Any], share: float) -> Arm:
         """Return whose answer a row gets: the same for its key in every process, also after another start.
@@ -121,17 +128,28 @@ def state_of(facts: Iterable[Fact]) -> State:
     >>> state_of([*stepped, fact(4, "serve", "v2")]).champion.version
     'v2'
     """
-    last, champion, rollout = 0, None, None
+    last = 0
+    champion: Fact | None = None
+    start: Fact | None = None
+    step: Fact | None = None
     for fact in facts:
         if fact.kind == "look":
             continue
         last = fact.seq
         if fact.kind == "serve":
-            champion, rollout = fact, None
+            champion, start = fact, None
         elif fact.kind == "stop":
-            rollout = None
+            start = None
         elif fact.kind == "start":
-            rollout = Rollout(fact, Plan.from_json(fact.details["plan"]), 0, fact.at, 0)
-        elif rollout is not None:
-            rollout = Rollout(rollout.start, rollout.plan, fact.details["step"], fact.at, fact.details["pairs"])
-    return State(last, champion, rollout)
+            start, step = fact, None
+        else:
+            step = fact
+    if start is None:
+        return State(last, champion)
+    try:
+        plan = Plan.from_json(start.details["plan"])
+    except RolloutError:  # another version of ringbound began it, and alone can go on with it
+        return State(last, champion)
+    if step is None:
+        return State(last, champion, Rollout(start, plan, 0, start.at, 0))
+    return State(last, champion, Rollout(start, plan, step.details["step"], step.at, step.details["pairs"]))

@@ -20,8 +20,10 @@ FEWEST = 100
 """Values before which a confidence sequence says nothing: it goes by a variance that has to be known."""
 
 
-def log_bet(bad: int, good: int, limit: float) -> float:
+def log_bet(bad: float, good: float, limit: float) -> float:
     """Return the log of the e-value against "at most a share `limit` is bad" after so many of both.
+
+    What comes may also be bad in part, as a share of it: the bet is convex in the share, so it is one against the mean.
 
     >>> math.exp(log_bet(9, 0, 0.5)) > 100, math.exp(log_bet(8, 0, 0.5)) > 100
     (True, False)

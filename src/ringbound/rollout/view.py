@@ -52,8 +52,8 @@ def status_lines(facts: Sequence[Fact]) -> list[str]:
     if not findings:
         return [*lines, "evidence   no rows yet"]
     lines += [f"rows       {series[-1][0]:,} answered by both"]
-    for gate in GATES:
-        line = bars([weight[gate] for _, weight in series[-SHOWN:]])
+    for gate in (name for name in GATES if name in findings):
+        line = bars([weight.get(gate, 0.0) for _, weight in series[-SHOWN:]])
         one = findings[gate]
         lines += [f"{gate:<10} {one['weight']:>5.0%} {line}  {one['says']}"]
     return [*lines, "           evidence against the challenger, as a share of what stops it"]
@@ -70,7 +70,10 @@ def history_lines(facts: Sequence[Fact]) -> list[str]:
     lines = []
     for fact in facts:
         if fact.kind != "look":
-            lines.append(f"{instant(fact.at)[:19]}  {fact.kind:<5}  {fact.version:<5} {_says(fact)}".rstrip())
+            seen = fact.details.get("evidence")
+            known = ", ".join(f"{one['gate']} {one['weight']:.0%}" for one in seen["findings"]) if seen else ""
+            says = f"{_says(fact)} [{seen['pairs']:,} rows: {known}]" if seen else _says(fact)
+            lines.append(f"{instant(fact.at)[:19]}  {fact.kind:<5}  {fact.version:<5} {says}".rstrip())
     return lines
 
 
@@ -110,7 +113,9 @@ def _chart(series: Sequence[tuple[int, dict[str, float]]]) -> str:
         f'<text x="{left}" y="{height - 8}">0</text>',
     ]
     for number, gate in enumerate(GATES):
-        points = " ".join(f"{x(rows):.1f},{y(weight[gate]):.1f}" for rows, weight in [(0, {gate: 0.0}), *series])
+        points = " ".join(
+            f"{x(rows):.1f},{y(weight.get(gate, 0.0)):.1f}" for rows, weight in [(0, {gate: 0.0}), *series]
+        )
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[number]}" stroke-width="2"/>')
         parts.append(f'<text x="{left + 110 * number}" y="16" fill="{COLOURS[number]}">{gate}</text>')
     inside = "".join(parts)

@@ -1,8 +1,8 @@
 """An arm of a service: a bundle that answers, with a thread of its own; champion and challenger are one each."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,8 +29,9 @@ LOG = logging.getLogger(__name__)
 class Arm:
     """A bundle that answers rows as they came, by the version `code` of its Bento.
 
-    `beside` is an arm that runs already: where it looks back on the same features, both keep them up together. `packages` is
-    the code of the bundle's problem, where that is not what is installed, and `folder` where it lies as long as it is used.
+    `users` is how many requests may still come to it. `beside` is an arm that runs already: where it looks back on the same
+    features, both keep them up together. `packages` is the code of the bundle's problem, where that is not what is installed,
+    and `folder` where it lies as long as it is used.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Arm:
     ):
         self.bundle = bundle
         self.code = code
+        self.users = 0
         self.Row = row_model(bundle.features.asked)
         self._settings = settings
         self._packages = packages
@@ -92,8 +94,11 @@ class Arm:
         """Answer who waits, record all, and take no more; return whether that came to its end within the time."""
         return self.gatherer.stop(within_s) and self.flush()  # else its thread is at the store still
 
-    def forget(self) -> None:
-        """Let go of the code that was imported for it."""
+    def forget(self, others: Sequence["Arm"]) -> None:
+        """Let go of what it has of its own: the connections that none of the `others` uses too, and the code."""
+        live = self.predictor.live
+        if live is not None and all(other.predictor.live is not live for other in others):
+            live.store.close()
         if self._packages:
             self._packages.leave()
         if self._folder:
@@ -112,6 +117,17 @@ class Arms:
     def all(self) -> list[Arm]:
         """The one or both."""
         return [self.champion, *([self.challenger] if self.challenger else [])]
+
+    @contextmanager
+    def in_use(self) -> Iterator["Arms"]:
+        """Keep the arms until a request is answered, all of it on the event loop."""
+        for arm in self.all:
+            arm.users += 1
+        try:
+            yield self
+        finally:
+            for arm in self.all:
+                arm.users -= 1
 
     def of(self, row: Any) -> Arm:
         """Return whose answer a row as it came gets."""

@@ -14,11 +14,13 @@ class Beat:
         self._calls = calls
         self._every_s = every_s
         self._ended = threading.Event()
-        threading.Thread(target=self._work, name="beat", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="beat", daemon=True)
+        self._thread.start()
 
-    def stop(self) -> None:
-        """Call nothing any more."""
+    def stop(self, within_s: float = 0.0) -> None:
+        """Call nothing any more, and wait so long for what is being called."""
         self._ended.set()
+        self._thread.join(within_s)
 
     def _work(self) -> None:
         while not self._ended.wait(self._every_s):

@@ -92,7 +92,7 @@ def build_bento(name: str, *, bundle_folder: Path, root: Path, archive: Path) ->
     result = subprocess.run(
         [sys.executable, "-c", build, name, version],
         cwd=context,
-        env=_environment(root / layout.BENTO_HOME),
+        env=environment_of(root / layout.BENTO_HOME),
         capture_output=True,
         text=True,
     )
@@ -120,23 +120,6 @@ def unpack_bento(archive: Path, root: Path) -> Path:
     return folder
 
 
-def containerize(archive: Path, root: Path, tag: str) -> None:
-    """Build an image of a Bento, called `tag`, with BentoML and Docker; `WorkspaceError` says what is missing."""
-    if shutil.which("docker") is None:
-        raise WorkspaceError("container: expected Docker, to build the image with; it is not there")
-    home = workspace.fresh_folder(root / layout.BENTO_HOME / "container")
-    run = [sys.executable, "-m", "bentoml"]
-    environment = _environment(home)
-    subprocess.run([*run, "import", str(archive)], env=environment, check=True, capture_output=True)
-    (described,) = (home / "bentos").glob("*/*/bento.yaml")
-    name = f"{described.parent.parent.name}:{described.parent.name}"
-    # The machine's own network: package indexes that it reaches are reached.
-    done = subprocess.run([*run, "containerize", name, "-t", tag, "--opt", "network=host"], env=environment)
-    shutil.rmtree(home)
-    if done.returncode:
-        raise WorkspaceError("container: the image could not be built; Docker says why above")
-
-
 def serve(archive: Path, root: Path, *, host: str, port: int, settings: ServiceSettings) -> NoReturn:
     """Become BentoML, serving the archive; `WorkspaceError` where the address is taken."""
     with socket.socket() as probe:
@@ -152,7 +135,7 @@ def serve(archive: Path, root: Path, *, host: str, port: int, settings: ServiceS
     os.chdir(folder)
     # Its counts lie in BentoML's home, which the next service there would empty: each has a home of its own.
     home = root / layout.BENTO_HOME / "serving" / str(port)
-    os.execve(sys.executable, command, _environment(home) | settings.to_environment())
+    os.execve(sys.executable, command, environment_of(home) | settings.to_environment())
 
 
 def _version(context: Path) -> str:
@@ -162,7 +145,7 @@ def _version(context: Path) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment_of(home: Path) -> dict[str, str]:
     """Return the environment for BentoML: its home, nobody told, only the Bento's own code."""
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return inherited | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}

@@ -1,27 +1,34 @@
 """Both arms on the same rows, beside the answers: what a roll-out is judged by.
 
-Every row that is answered while a roll-out is on is put here too, and both arms answer it once more in one thread, in turns
-the one or the other first: the same rows, at the same time, under the same load. Nobody waits for it. Where it cannot keep
-up, rows are left out, the newest first; where it hangs, the challenger has no answers.
+Every row that is answered while a roll-out is on is put here too, and both arms answer it once more in one thread, in an
+order that is drawn each time: the same rows, with the same windowed values where their features are the same, at the same
+time, under the same load. Nobody waits for it. Where it cannot keep up, rows are left out, the newest first. A challenger
+that hangs is left behind with its thread, and has no answer to what it was asked; where the store fails, there is nothing to
+compare.
 """
 
 import logging
+import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ringbound.errors import StoreError
+import pydantic
+
+from ringbound.errors import InputError, StoreError
 from ringbound.models.stepping import LadderAnswers
 from ringbound.serving.arm import Arm, Arms
 from ringbound.serving.counters import UNPAIRED
+from ringbound.serving.predictor import Known
 from ringbound.store import Arm as ArmName
 from ringbound.store import Pair, Store
 
 MOST_WAITING, AT_ONCE = 2_000, 200
 """Rows that wait, and that are answered together."""
-HANGS_S = 5.0
-"""After which an arm that answers beside is taken to hang."""
+HANGS_S = 2.0
+"""After which a challenger that answers beside is taken to hang."""
 MOST_UNWRITTEN = 20_000
 FULL = (None, "sure")
 """Reasons with which an answer is as good as there is."""
@@ -31,43 +38,55 @@ LOG = logging.getLogger(__name__)
 class Told(NamedTuple):
     """A row as it came, the answer that was given, by whose arm, and whether the challenger should have and failed."""
 
-    arms: Arms
     row: Mapping[str, Any]
     prediction_id: str
     arm: ArmName
     failed: bool = False
 
 
-class Beside:
-    """Answers rows by both arms, for the record; `flush` writes what has come of it."""
+class _Answered(NamedTuple):
+    """An arm's answers to some of the rows, where each is by its number, and the microseconds that they took together."""
 
-    def __init__(self) -> None:
+    numbers: dict[int, int]
+    done: LadderAnswers | None
+    us: float
+
+
+NOTHING = _Answered({}, None, 0.0)
+
+
+class Beside:
+    """Answers rows by both arms of one roll-out, for the record; `flush` writes what has come of it."""
+
+    def __init__(self, arms: Arms):
+        assert arms.rollout
+        assert arms.challenger
+        self.start = arms.rollout.start.seq
+        self._champion, self._challenger = arms.champion, arms.challenger
         self._waiting: list[Told] = []
         self._pairs: list[Pair] = []
         self._lock = threading.Condition()
-        self._since: float | None = None
-        self._ended = False
+        self._challenged: dict[int, tuple[float, Sequence[Told]]] = {}
+        """By the turn of the thread that asks: since when the challenger is asked, and about what."""
         self._turn = 0
-        self._thread: threading.Thread | None = None
+        self._begin()
 
     def put(self, told: Sequence[Told]) -> None:
         """Take rows that were answered, as many as there is room for."""
-        if self._thread is None:  # most services never have a roll-out
-            self._thread = threading.Thread(target=self._work, name="beside", daemon=True)
-            self._thread.start()
-        since, now = self._since, time.monotonic()
         with self._lock:
-            if since is not None and now - since > HANGS_S:
-                self._keep([_failed(one) for one in told])
-                return
             room = max(0, MOST_WAITING - len(self._waiting))
             self._waiting.extend(told[:room])
             UNPAIRED.inc(len(told) - len(told[:room]))
             self._lock.notify()
 
     def flush(self, store: Store) -> None:
-        """Write what has come of it so far."""
+        """Write what has come of it so far; a challenger that hangs is left behind, with no answer to what it was asked."""
         with self._lock:
+            since, asked = self._challenged.get(self._turn, (time.monotonic(), ()))
+            if time.monotonic() - since > HANGS_S:
+                LOG.warning("the challenger hangs, and is left behind")
+                self._keep(self._paired(asked, None, NOTHING))
+                self._begin()
             pairs, self._pairs = self._pairs, []
         if not pairs:
             return
@@ -81,28 +100,33 @@ class Beside:
     def stop(self) -> None:
         """Take no more."""
         with self._lock:
-            self._ended = True
-            self._lock.notify()
+            self._turn = 0
+            self._lock.notify_all()
 
-    def _work(self) -> None:
+    def _begin(self) -> None:
+        """Let a thread begin; the one before, if there was one, ends when it comes back."""
+        self._turn += 1
+        threading.Thread(target=self._work, args=[self._turn], name="beside", daemon=True).start()
+
+    def _work(self, turn: int) -> None:
         while True:
             with self._lock:
-                while not self._waiting and not self._ended:
+                while turn == self._turn and not self._waiting:
                     self._lock.wait()
-                if self._ended:
+                if turn != self._turn:
                     return
-                arms = self._waiting[0].arms
-                some = [one for one in self._waiting[:AT_ONCE] if one.arms is arms]
-                self._waiting = self._waiting[len(some) :]
-            self._since = time.monotonic()
+                some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             try:
-                pairs = self._answer(arms, some)
+                pairs = self._answer(turn, some)
+            except (StoreError, InputError) as error:
+                LOG.debug("nothing to compare: %s", error)
+                continue
             except Exception:  # the thread must live
                 LOG.exception("rows cannot be answered beside")
-                pairs = []
-            self._since = None
+                continue
             with self._lock:
-                self._keep(pairs)
+                if turn == self._turn:  # else it was given up meanwhile
+                    self._keep(pairs)
 
     def _keep(self, pairs: Sequence[Pair]) -> None:
         self._pairs.extend(pairs)
@@ -110,54 +134,91 @@ class Beside:
             del self._pairs[:lost]
             UNPAIRED.inc(lost)
 
-    def _answer(self, arms: Arms, told: Sequence[Told]) -> list[Pair]:
-        """Let both arms answer rows; where that fails for all at once, one after the other."""
-        assert arms.challenger
-        self._turn += 1
-        order = arms.all if self._turn % 2 else arms.all[::-1]
-        done: dict[int, tuple[LadderAnswers, float]] = {}
-        for arm in order:
-            try:
-                done[id(arm)] = _timed(arm, told)
-            except Exception as error:  # whatever a challenger does
-                LOG.debug("an arm cannot answer %d rows beside: %s", len(told), error)
-        if len(done) < len(order):
-            if len(told) > 1:
-                return [pair for one in told for pair in self._answer(arms, [one])]
-            return [_failed(one) for one in told] if id(arms.champion) in done else []  # else nothing to compare with
-        (first, first_us), (second, second_us) = done[id(arms.champion)], done[id(arms.challenger)]
-        made = time.time_ns() // 1000
-        return [
-            Pair(
-                rollout=_start(one),
-                prediction_id=one.prediction_id,
-                made_at=made,
-                arm=one.arm,
-                failed=one.failed,
-                champion=None if one.failed else float(first.values[i]),
-                challenger=None if one.failed else float(second.values[i]),
-                champion_lower=first.reasons[i] not in FULL,
-                challenger_lower=second.reasons[i] not in FULL,
-                champion_us=first_us if i == 0 else None,
-                challenger_us=second_us if i == 0 else None,
+    def _answer(self, turn: int, told: Sequence[Told]) -> list[Pair]:
+        """Let both arms answer rows: each what it takes, as of the same events where they have the same features."""
+        numbers, rows = _taken(self._champion, told)
+        if not numbers:
+            return []
+        known = self._champion.predictor.known_beside(rows)
+        champion = lambda: _timed(self._champion, numbers, rows, known)  # noqa: E731
+        challenger = lambda: self._challenge(turn, told, numbers, known)  # noqa: E731
+        calls: list[Callable[[], _Answered]] = [champion, challenger]
+        first = random.randrange(2)  # whose turn decides nothing that is kept, and must not be foreseen
+        one = calls[first]()
+        other = calls[1 - first]()
+        return self._paired(told, *((other, one) if first else (one, other)))
+
+    def _challenge(self, turn: int, told: Sequence[Told], numbers: list[int], known: Known) -> _Answered:
+        """Let the challenger answer what it takes."""
+        arm = self._challenger
+        try:
+            mine, rows = _taken(arm, told)
+            if not mine:
+                return NOTHING
+            if mine != numbers or arm.bundle.features.hash != self._champion.bundle.features.hash:
+                known = arm.predictor.known_beside(rows)
+            self._challenged[turn] = time.monotonic(), told
+            return _timed(arm, mine, rows, known)
+        except InputError as error:
+            LOG.debug("the challenger cannot be asked about %d rows: %s", len(told), error)
+            return NOTHING
+        finally:
+            self._challenged.pop(turn, None)
+
+    def _paired(self, told: Sequence[Told], champion: _Answered | None, challenger: _Answered) -> list[Pair]:
+        """Return what both answered to rows; nothing is said of a champion that was not asked, for the challenger hangs."""
+        made, batch = time.time_ns() // 1000, uuid.uuid4().int >> 66
+        timed = champion is not None and champion.numbers == challenger.numbers
+        pairs: list[Pair] = []
+        for number, one in enumerate(told):
+            first, lower = _at(champion or NOTHING, number)
+            second, lower_too = _at(challenger, number)
+            pairs.append(
+                Pair(
+                    rollout=self.start,
+                    batch=batch,
+                    prediction_id=one.prediction_id,
+                    made_at=made,
+                    arm=one.arm,
+                    champion_failed=first is None and champion is not None,
+                    challenger_failed=second is None or one.failed,
+                    champion=first,
+                    challenger=second,
+                    champion_lower=lower,
+                    challenger_lower=lower_too,
+                    champion_us=champion.us if timed and champion and not pairs else None,
+                    challenger_us=challenger.us if timed and not pairs else None,
+                )
             )
-            for i, one in enumerate(told)
-        ]
+        return pairs
 
 
-def _timed(arm: Arm, told: Sequence[Told]) -> tuple[LadderAnswers, float]:
-    """Return an arm's answers to rows, and the microseconds that each took."""
-    rows = [arm.validated(one.row, number) for number, one in enumerate(told)]
+def _taken(arm: Arm, told: Sequence[Told]) -> tuple[list[int], list[pydantic.BaseModel]]:
+    """Return the rows that an arm takes, and their numbers."""
+    numbers, rows = [], []
+    for number, one in enumerate(told):
+        try:
+            rows.append(arm.validated(one.row, number))
+            numbers.append(number)
+        except InputError:
+            continue
+    return numbers, rows
+
+
+def _timed(arm: Arm, numbers: list[int], rows: list[pydantic.BaseModel], known: Known) -> _Answered:
+    """Return an arm's answers to rows and how long they took; none where it fails."""
     begun = time.perf_counter()
-    done = arm.predictor.answer_beside(rows)
-    return done, (time.perf_counter() - begun) * 1e6 / len(rows)
+    try:
+        done = arm.predictor.answer_beside(rows, known) if rows else None
+    except Exception as error:  # whatever an arm does
+        LOG.debug("an arm cannot answer %d rows beside: %s", len(rows), error)
+        return NOTHING
+    return _Answered({number: i for i, number in enumerate(numbers)}, done, (time.perf_counter() - begun) * 1e6)
 
 
-def _failed(told: Told) -> Pair:
-    made = time.time_ns() // 1000
-    return Pair(_start(told), told.prediction_id, made, told.arm, True, None, None, False, True, None, None)
-
-
-def _start(told: Told) -> int:
-    assert told.arms.rollout
-    return told.arms.rollout.start.seq
+def _at(answered: _Answered, number: int) -> tuple[float | None, bool]:
+    """Return the answer to a row, and whether it is of a lower rung than it might be."""
+    place = answered.numbers.get(number)
+    if answered.done is None or place is None:
+        return None, False
+    return float(answered.done.values[place]), answered.done.reasons[place] not in FULL

@@ -15,6 +15,7 @@ from ringbound.serving.access import Access
 from ringbound.serving.body import MOST_BYTES, NotThereError, OtherKindError, OverloadError, TooLargeError, refusal
 from ringbound.serving.counters import REQUESTS, SECONDS
 from ringbound.serving.logs import HEADER, REQUEST, request_id
+from ringbound.serving.traces import Traces
 
 LOG = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
@@ -45,6 +46,7 @@ class Routed(Protocol):
 
     routes: Mapping[str, Route]
     pages: Mapping[str, Page]
+    traces: Traces | None
     access: Access
 
 
@@ -129,17 +131,21 @@ class HotPath:
         headers = [kind, length, (HEADER, name.encode()), *MORE.get(status, []), *(SAFE if page else [])]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-        _note(scope["path"] if route or page else "other", status, loop.time() - started)
+        seconds = loop.time() - started
+        said = _note(scope["path"] if route or page else "other", status, seconds)
+        if service.traces:
+            service.traces.note(scope["method"], said, status, seconds, name, scope["headers"])
         return None
 
 
-def _note(path: str, status: int, seconds: float) -> None:
-    """Count a request and how long it took; one that was refused is a line of the log."""
+def _note(path: str, status: int, seconds: float) -> str:
+    """Count a request and how long it took, and return what its route is called; one that was refused is logged."""
     named = RECEIPTS[:-1] if path.startswith(RECEIPTS) else path
     REQUESTS.labels(named, status).inc()
     SECONDS.labels(named).observe(seconds)
     if status >= 400:
         LOG.info("refused", extra={"more": {"route": named, "status": status, "ms": round(seconds * 1000, 1)}})
+    return named
 
 
 def _route(service: Routed, scope: Scope) -> Route | None:

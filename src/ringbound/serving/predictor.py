@@ -4,6 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """The windowed values of rows, None where the store cannot be asked, and as of which times and position of the log.
 
     `reasons` say why the full model cannot be asked about a row, None where it can.
@@ -125,9 +126,16 @@ class Predictor:
         finally:
             self.doing = ""
 
-    def answer_beside(self, rows: Sequence[pydantic.BaseModel]) -> LadderAnswers:
+    def known_beside(self, rows: Sequence[pydantic.BaseModel]) -> "Known":
+        """Return the windowed values of rows that are answered beside; `StoreError` where they cannot be looked up."""
+        if not self.bundle.features.views:
+            return self._nothing(rows, None)
+        if self.live is None:
+            raise StoreError("store: it is not open yet; try again")
+        return self._looked_up(self.live, rows)
+
+    def answer_beside(self, rows: Sequence[pydantic.BaseModel], known: "Known") -> LadderAnswers:
         """Answer validated rows that somebody else answers too: nothing is recorded, and nothing learnt of what fails."""
-        known = self._known(rows)
         return answer_by_ladder(self.bundle, columns_from_rows(rows, self.fields), known.windowed, known.reasons)
 
     def warm_up(self) -> None:
@@ -147,6 +155,9 @@ class Predictor:
 
     def flush(self, *, most: int = 2) -> None:
         """Record what was answered and could not be recorded then, as far as the store can be asked; see `Recorder.flush`."""
+        if self.live is None and self.recorder.waiting and not self._store.resting:
+            with suppress(StoreError):
+                self.open()
         if self.live is not None:
             self.recorder.flush(self.live.store, most=most)
 
@@ -185,27 +196,29 @@ class Predictor:
             self._models[name].failed()
         return done
 
-    def _known(self, rows: Sequence[pydantic.BaseModel]) -> "_Known":
+    def _known(self, rows: Sequence[pydantic.BaseModel]) -> "Known":
         """Return the windowed values of rows, and why the full model cannot be asked."""
         views = bool(self.bundle.features.views)
         if self.keeps and not self._store.resting:
             try:
                 live = self.open()
                 if views:
-                    ats = [self._asked(row) for row in rows]
-                    with live.turn:
-                        windowed, times = live.values([vars(row) for row in rows], ats)
-                        return _Known(windowed, times.tolist(), live.stale(times), live.online.position)
+                    return self._looked_up(live, rows)
             except StoreError as error:
                 LOG.error("%s; answering from the rungs below for %g s", error, RETRY_S)
                 self._store.failed()
                 STORE_ERRORS.inc()
         return self._nothing(rows, "store" if views else None)
 
-    def _nothing(self, rows: Sequence[pydantic.BaseModel], reason: str | None) -> "_Known":
+    def _looked_up(self, live: LiveFeatures, rows: Sequence[pydantic.BaseModel]) -> "Known":
+        with live.turn:
+            windowed, times = live.values([vars(row) for row in rows], [self._asked(row) for row in rows])
+            return Known(windowed, times.tolist(), live.stale(times), live.online.position)
+
+    def _nothing(self, rows: Sequence[pydantic.BaseModel], reason: str | None) -> "Known":
         """Return what is known without the store, for a reason."""
         position = self.live.online.position if self.live else 0
-        return _Known(None, self._times(rows), [reason] * len(rows), position)
+        return Known(None, self._times(rows), [reason] * len(rows), position)
 
     def open(self) -> LiveFeatures:
         """Return the live features, opened now if they were not; `StoreError` where they cannot be."""
@@ -226,7 +239,7 @@ class Predictor:
     def _told(
         self,
         asked: Sequence[Asked],
-        known: "_Known",
+        known: "Known",
         done: LadderAnswers,
         explained: Sequence[dict[str, Any] | None],
         *,
@@ -259,7 +272,7 @@ class Predictor:
         self,
         asked: Sequence[Asked],
         ids: Sequence[str],
-        known: "_Known",
+        known: "Known",
         done: LadderAnswers,
         decided: Sequence[bool | None],
     ) -> list[Prediction]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,18 +17,20 @@ from ringbound.models.bundle import Bundle
 from ringbound.rollout.view import page
 from ringbound.serving.access import Access
 from ringbound.serving.arm import WAIT_S, Arm, Arms
+from ringbound.serving.asking import ask
 from ringbound.serving.beat import Beat
-from ringbound.serving.beside import Beside, Told
+from ringbound.serving.beside import Beside
 from ringbound.serving.body import Body, NotThereError, OverloadError
-from ringbound.serving.counters import AGE, LAG, MODEL, STALE, UNRECORDED, WAITING, begin, count
+from ringbound.serving.counters import AGE, LAG, MODEL, STALE, UNRECORDED, WAITING, begin
 from ringbound.serving.follow import Follower
 from ringbound.serving.intake import Intake
 from ringbound.serving.logs import log_as_json
 from ringbound.serving.outcomes import OutcomeIntake
-from ringbound.serving.predictor import MOST_ROWS, Asked, Predictor
+from ringbound.serving.predictor import MOST_ROWS, Predictor
 from ringbound.serving.receipts import receipt
 from ringbound.serving.request import validated
 from ringbound.serving.settings import ServiceSettings
+from ringbound.serving.traces import Traces
 from ringbound.store import Store
 
 INTAKE_S = 8.0
@@ -37,8 +38,8 @@ INTAKE_S = 8.0
 TAKERS, MOST_TAKING = 4, 16
 """Batches that are written, and that are here, at once; one may have 20 MB."""
 CLOSE_S = 5.0
-LINGER_S = 2.0
-"""How long an arm that answers no more is there for who has just come to it."""
+LINGER_S = 1.0
+"""After which it is looked whether an arm that answers no more is left by all."""
 BEAT_S = 0.4
 """How often keys are read anew, and measured how things stand."""
 MOST_EXPLAINED = 100
@@ -60,7 +61,7 @@ class Serving:
         if settings.log == "json":
             log_as_json()
         self.arms = Arms(Arm(bundle, settings, settings.code))
-        self.beside = Beside()
+        self.beside: Beside | None = None
         self.access = Access(
             lambda: self.store.all_keys(), open=settings.open, kept=settings.keys, workers=settings.workers
         )
@@ -79,6 +80,8 @@ class Serving:
             "/receipts": self._receipts,
         }
         self.pages = {"/rollout": self._rollout}
+        about = {"ringbound.code": settings.code, "ringbound.environment": settings.environment}
+        self.traces = Traces(settings.traces, about) if settings.traces else None
         begin(self.routes)
         if settings.environment:
             self.follow()
@@ -112,9 +115,9 @@ class Serving:
             self._intake = arms, Intake(sources, self.store, self.settings.present)
         return self._intake[1]
 
-    @cached_property
+    @property
     def heard(self) -> OutcomeIntake:
-        """What takes outcomes."""
+        """What takes outcomes: of the champion's kind."""
         return OutcomeIntake(self.bundle.task, self.store, self.settings.present)
 
     def follow(self) -> None:
@@ -129,22 +132,36 @@ class Serving:
     def swap(self, arms: Arms) -> None:
         """Let other arms answer from now on; those that are left answer who has come to them."""
         before, self.arms = self.arms, arms
+        start = arms.rollout.start.seq if arms.rollout else None
+        if self.beside and self.beside.start != start:
+            self.beside.stop()
+            self.beside = None
+        if self.beside is None and arms.rollout:
+            self.beside = Beside(arms)
         self._say_who_answers(before, 0)
         self._say_who_answers(arms, 1)
         for arm in before.all:
             if arm not in arms.all:
                 self._retired.append(arm)
-                threading.Timer(LINGER_S, self._retire, [arm]).start()
+                self._retire_later(arm)
+
+    def _retire_later(self, arm: Arm) -> None:
+        again = threading.Timer(LINGER_S, self._retire, [arm])
+        again.daemon = True
+        again.start()
 
     def _retire(self, arm: Arm) -> None:
-        """Take an arm out once all that it answered is recorded."""
-        if arm.stop(CLOSE_S):
-            self._retired.remove(arm)
-            arm.forget()
-        else:
-            again = threading.Timer(CLOSE_S, self._retire, [arm])
-            again.daemon = True
-            again.start()
+        """Take an arm out once nobody comes to it any more and all that it answered is recorded."""
+        try:
+            if arm.users or not arm.stop(CLOSE_S):
+                self._retire_later(arm)
+                return
+        except Exception:  # it must end some time
+            LOG.exception("an arm cannot be taken out")
+            self._retire_later(arm)
+            return
+        self._retired.remove(arm)
+        arm.forget([*self.arms.all, *self._retired])
 
     def _say_who_answers(self, arms: Arms, value: int) -> None:
         for name, arm in (("champion", arms.champion), ("challenger", arms.challenger)):
@@ -181,74 +198,18 @@ class Serving:
             raise InputError(
                 f"explain: expected at most {MOST_EXPLAINED} rows; got {len(rows)}; see ringbound score --explain"
             )
-        arms, since, low = self.arms, time.monotonic(), priority == "low"
-        told: list[Any] = [None] * len(rows)
-        failed: set[int] = set()
-        if arms.challenger:
-            mine = [number for number, row in enumerate(rows) if arms.of(row) is arms.challenger]
-            failed = await self._ask_challenger(arms, rows, mine, told, explain=explain, since=since, low=low)
-        asked = []
-        for number, row in enumerate(rows):
-            if told[number] is not None:
-                continue
-            try:
-                asked.append((number, Asked(arms.champion.validated(row, number), explain, since)))
-            except InputError as error:
-                if not partial:
-                    raise
-                told[number] = {"error": str(error).encode("utf-8", "backslashreplace").decode()}
-        if asked:
-            answers = await arms.champion.gatherer.answer([one for _, one in asked], low=low)
-            count(answers, "champion")
-            for (number, _), answer in zip(asked, answers, strict=True):
-                told[number] = answer
-        if arms.challenger:
-            champions = {number for number, _ in asked}
-            self.beside.put(
-                [
-                    Told(
-                        arms, row, told[n]["prediction_id"], "champion" if n in champions else "challenger", n in failed
-                    )
-                    for n, row in enumerate(rows)
-                    if "error" not in told[n]
-                ]
-            )
+        with self.arms.in_use() as arms:
+            told, pairs = await ask(arms, rows, partial=partial, explain=explain, low=priority == "low")
+        if pairs and self.beside:
+            self.beside.put(pairs)
         return told
-
-    async def _ask_challenger(
-        self,
-        arms: Arms,
-        rows: Sequence[Any],
-        mine: Sequence[int],
-        told: list[Any],
-        *,
-        explain: bool,
-        since: float,
-        low: bool,
-    ) -> set[int]:
-        """Put the challenger's answers to its rows in their places; return which of them it has failed to answer."""
-        assert arms.challenger
-        asked, failed = [], set(mine)
-        for number in mine:
-            with suppress(InputError):  # what the champion takes is answered all the same
-                asked.append((number, Asked(arms.challenger.validated(rows[number], number), explain, since)))
-        if asked:
-            try:
-                answers = await arms.challenger.gatherer.answer([one for _, one in asked], low=low)
-            except Exception as error:  # whatever a challenger does
-                LOG.warning("the challenger cannot answer %d rows: %s", len(asked), error or type(error).__name__)
-                return failed
-            count(answers, "challenger")
-            for (number, _), answer in zip(asked, answers, strict=True):
-                told[number] = answer
-            failed -= {number for number, _ in asked}
-        return failed
 
     async def features(self, rows: Sequence[Any]) -> dict[str, Any]:
         """Return the vectors of rows as they came."""
         _check_number(rows)
-        arm = self.arms.champion
-        return await arm.gatherer.call(arm.predictor.describe, validated(arm.Row, rows, "row"))
+        with self.arms.in_use() as arms:
+            arm = arms.champion
+            return await arm.gatherer.call(arm.predictor.describe, validated(arm.Row, rows, "row"))
 
     async def receipt(self, name: str) -> dict[str, Any]:
         """Return the receipt of a prediction that was made here."""
@@ -273,8 +234,13 @@ class Serving:
     def close(self) -> None:
         """Do what has been taken on, record what has not been recorded yet, and take no more."""
         for beat in self._beats:
-            beat.stop()
-        self.beside.stop()
+            beat.stop(CLOSE_S)
+        if self.beside:
+            self.beside.stop()
+            with suppress(StoreError):
+                self.beside.flush(self.store)
+        if self.traces:
+            self.traces.stop()
         self._takers.shutdown(wait=False, cancel_futures=True)
         for arm in [*self.arms.all, *self._retired]:
             arm.stop(CLOSE_S)

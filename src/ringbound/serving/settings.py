@@ -24,7 +24,8 @@ class ServiceSettings:
     quick; without one, every start reads the log. `keys` is a file that has the keys while the store is away. On the event
     clock, one event may move the present by `step_h` hours. An answer that is not there after `deadline_ms` is one of the
     ladder's lower rungs. `open` says that anybody may ask as long as there has never been a key: for a machine's own
-    address. With `tls_cert` and `tls_key`, files in PEM, it speaks HTTPS. `log` is text or json. With an
+    address. With `tls_cert` and `tls_key`, files in PEM, it speaks HTTPS. `log` is text or json; `traces` is the address of
+    a collector of OpenTelemetry, as http://host:4318. With an
     `environment`, it follows what the store says this has. `code` is the version of the Bento that serves; it stands in the
     record of every answer.
     """
@@ -42,6 +43,7 @@ class ServiceSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log: str = "text"
+    traces: str = ""
     environment: str = ""
     code: str = ""
 
@@ -54,6 +56,8 @@ class ServiceSettings:
             raise WorkspaceError(f"{PREFIX}DEADLINE_MS: expected 1 to 60,000 milliseconds; got {self.deadline_ms}")
         if self.log not in LOGS:
             raise WorkspaceError(f"{PREFIX}LOG: expected one of {', '.join(LOGS)}; got {self.log!r}")
+        if self.traces and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", self.traces):
+            raise WorkspaceError(f"{PREFIX}TRACES: expected an address like http://127.0.0.1:4318; got {self.traces!r}")
         if self.archive is not None and find_spec("pyarrow") is None:
             raise WorkspaceError(f"{PREFIX}ARCHIVE: expected the package pyarrow, to read the archive with; install it")
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -103,6 +107,7 @@ class ServiceSettings:
             tls_cert=place("TLS_CERT"),
             tls_key=place("TLS_KEY"),
             log=read("LOG", "text"),
+            traces=read("TRACES", ""),
             environment=read("ENVIRONMENT", ""),
             open=_is_open(read("OPEN", "0")),
             code=_version(home),
@@ -117,6 +122,7 @@ class ServiceSettings:
             "WORKERS": str(self.workers),
             "OPEN": str(int(self.open)),
             "LOG": self.log,
+            "TRACES": self.traces,
             "ENVIRONMENT": self.environment,
         }
         variables |= {"STEP_H": repr(self.step_h), "DEADLINE_MS": repr(self.deadline_ms)}

@@ -1,8 +1,10 @@
 """A version that another commit made, loaded into a service that runs: its bundle, and its problem's code beside our own."""
 
 import io
+import lzma
 import tarfile
-from pathlib import Path
+import zlib
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 import ringbound
@@ -52,16 +54,21 @@ def unpacked(archive: bytes, folder: Path) -> Path:
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             if sum(member.size for member in packed) > MOST_BYTES:
                 raise BundleError(f"expected a Bento of at most {MOST_BYTES >> 20} MB; got more")
-            packed.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none
+            for member in packed:  # as tarfile's own filter, which Python before 3.11.4 has not
+                parts = PurePosixPath(member.name).parts
+                if not (member.isfile() or member.isdir()) or member.name.startswith("/") or ".." in parts:
+                    raise BundleError(f"expected a Bento of files and folders; got {member.name!r}")
             packed.extractall(folder)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise BundleError(f"expected the archive of a Bento; {error}") from error
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError) as error:
+        raise BundleError(f"expected the archive of a Bento; {error or type(error).__name__}") from error
     return folder
 
 
 def other_machinery(source: Path, mine: Path) -> list[str]:
     """Return the modules of ringbound in a Bento's folder that are not, to the byte, those of the folder `mine`."""
     theirs = source / OWN
+    if not theirs.is_dir():
+        return [f"{OWN}, which it lacks"]
     found = []
     for file in sorted(theirs.rglob("*.py")):
         own = mine / file.relative_to(theirs)

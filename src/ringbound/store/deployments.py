@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from ringbound.errors import StoreError
+from ringbound.errors import BundleError
 from ringbound.store.clock import WALL
 from ringbound.store.reach import Reached
 from ringbound.store.schema import BENTOS, DEPLOYMENTS, OUTCOMES, PAIRS
@@ -41,15 +41,17 @@ class Fact(NamedTuple):
 class Pair(NamedTuple):
     """What champion and challenger answered to one row: the one to who asked, the other beside it.
 
-    `arm` is whose answer was given. `failed` says that the challenger had none. The times, in microseconds a row, stand with
-    one row of each batch that both answered at once.
+    `arm` is whose answer was given; one that failed had none. Rows of one `batch` were answered at once, and stand together;
+    the times, in microseconds a batch, stand with its first row.
     """
 
     rollout: int
+    batch: int
     prediction_id: str
     made_at: int
     arm: Arm
-    failed: bool
+    champion_failed: bool
+    challenger_failed: bool
     champion: float | None
     challenger: float | None
     champion_lower: bool
@@ -111,15 +113,15 @@ class DeploymentLog(Reached):
                 connection.execute(BENTOS.insert(), values)
 
     def bento(self, code: str) -> bytes:
-        """Return a Bento's archive; `StoreError` where it is not there, or is not what was kept."""
+        """Return a Bento's archive; `BundleError` where it is not there, or is not what was kept."""
         with self._looking() as connection:
             row = connection.execute(sa.select(BENTOS).where(BENTOS.c.code == code)).one_or_none()
         if row is None:
-            raise StoreError(
+            raise BundleError(
                 f"store: expected the Bento {code}; it is not there; promote or roll its version out again"
             )
         if hashlib.sha256(row.archive).hexdigest() != row.sha256:
-            raise StoreError(f"store: the Bento {code} is not what was kept; restore the store from a backup")
+            raise BundleError(f"store: the Bento {code} is not what was kept; restore the store from a backup")
         return row.archive
 
     def add_pairs(self, pairs: Sequence[Pair]) -> None:
@@ -128,12 +130,19 @@ class DeploymentLog(Reached):
             connection.execute(PAIRS.insert(), [one._asdict() for one in pairs])
 
     def pairs(self, rollout: int, after: int, most: int = 50_000) -> list[tuple[int, Pair]]:
-        """Return up to `most` pairs of a roll-out after position `after`, each with its position."""
-        query = (
-            sa.select(PAIRS).where(PAIRS.c.seq > after, PAIRS.c.rollout == rollout).order_by(PAIRS.c.seq).limit(most)
-        )
+        """Return up to `most` pairs of a roll-out after position `after`, each with its position; whole batches only."""
+        query = sa.select(PAIRS).where(PAIRS.c.seq > after, PAIRS.c.rollout == rollout).order_by(PAIRS.c.seq)
         with self._looking() as connection:
-            return [(row.seq, Pair(*row[1:])) for row in connection.execute(query)]
+            found = [(row.seq, Pair(*row[1:])) for row in connection.execute(query.limit(most))]
+        if len(found) == most:  # the last batch goes on
+            last = found[-1][1].batch
+            found = [one for one in found if one[1].batch != last] or found
+        return found
+
+    def drop_pairs(self, before: int) -> int:
+        """Delete the pairs from before a time, in microseconds since 1970, and return how many; decisions stay."""
+        with self._writing() as connection:
+            return connection.execute(sa.delete(PAIRS).where(PAIRS.c.made_at < before)).rowcount
 
     def newest_outcome(self) -> int:
         """Return the position of the newest outcome, 0 for none."""
@@ -149,7 +158,7 @@ class DeploymentLog(Reached):
         both = sa.select(PAIRS.c.champion, PAIRS.c.challenger, OUTCOMES.c.value)
         both = both.join(OUTCOMES, OUTCOMES.c.prediction_id == PAIRS.c.prediction_id)
         both = both.where(PAIRS.c.rollout == rollout, PAIRS.c.seq <= pairs[1], OUTCOMES.c.seq <= outcomes[1], _FIRST)
-        both = both.where(~PAIRS.c.failed)
+        both = both.where(~PAIRS.c.champion_failed, ~PAIRS.c.challenger_failed)
         found = []
         with self._looking() as connection:
             for new in (

@@ -65,6 +65,12 @@ class Reached:
                     raise _failed("read", error) from error
         raise AssertionError
 
+    def close(self) -> None:
+        """Let go of the connections; asked again, it opens new ones."""
+        self._leave()
+        self._forget_recorder()
+        self.engine.dispose()
+
     def _leave(self) -> None:
         lost, self._reading = self._reading, None
         if lost is not None:

@@ -1,25 +1,30 @@
 """What stops a roll-out and what does not: looked at after every row, as a service never stops looking."""
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ringbound.errors import RolloutError
+from ringbound.errors import RolloutError, StoreError
 from ringbound.problem.task import Classification, Costs, Regression
-from ringbound.rollout.judge import GATES, Evidence, decide
+from ringbound.rollout.judge import GATES, Evidence, Judge, decide
 from ringbound.rollout.plan import Plan, Rollout, state_of
 from ringbound.rollout.sequences import half_width, log_bet
-from ringbound.store import Fact, Matured, Pair
+from ringbound.store import Fact, Matured, Outcome, Pair, Store
 
 TASK = Classification(Costs(miss=1.0, false_alarm=1.0))
 PLAN = Plan(salt="s")
 
 
+BATCHES = itertools.count()
+
+
 def pair(champion=0.3, challenger=0.3, **more) -> Pair:
-    plain = {"rollout": 1, "prediction_id": "p", "made_at": 0, "arm": "champion", "failed": False}
-    plain |= {"champion_lower": False, "challenger_lower": False, "champion_us": None, "challenger_us": None}
+    plain = {"rollout": 1, "batch": next(BATCHES), "prediction_id": "p", "made_at": 0, "arm": "champion"}
+    plain |= {"champion_failed": False, "challenger_failed": False, "champion_lower": False, "challenger_lower": False}
+    plain |= {"champion_us": None, "challenger_us": None}
     return Pair(**plain | {"champion": champion, "challenger": challenger} | more)
 
 
@@ -27,40 +32,51 @@ def logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
-def season(random, n: int):
-    """Pairs of two models that are equally good and not alike, and what came: the days have something in common."""
-    truth = random.normal(-1.2, 1.0, n) + np.repeat(random.normal(0, 0.7, n // 100 + 1), 100)[:n]
-    one, other = (logistic(truth * 0.8 - 0.2 + random.normal(0, 0.4, n)) for _ in range(2))
-    came = random.random(n) < logistic(truth)
-    took = np.exp(random.normal(6, 1.0, (n, 2)))
-    lower = random.random((n, 2)) < 0.03
-    pairs = [
-        pair(one[i], other[i], champion_lower=lower[i, 0], challenger_lower=lower[i, 1])._replace(
-            champion_us=took[i, 0], challenger_us=took[i, 1]
-        )
-        for i in range(n)
-    ]
-    return pairs, [Matured(one[i], other[i], float(came[i])) for i in range(n)]
+def season(random, batches: int):
+    """Batches of rows of two models that are equally good and not alike, and what came: rows of a batch are alike."""
+    for number in range(batches):
+        n = int(random.integers(1, 12))
+        truth = random.normal(-1.2, 1.0, n) + random.normal(0, 0.7)
+        one, other = (logistic(truth * 0.8 - 0.2 + random.normal(0, 0.3) + random.normal(0, 0.3, n)) for _ in range(2))
+        came = random.random(n) < logistic(truth)
+        took = np.exp(random.normal(8, 1.0, 2))
+        lower = random.random(2) < 0.03  # a whole batch, as where a file is read anew
+        failed = random.random(2) < 0.01
+        pairs = [
+            pair(
+                None if failed.any() else one[i],
+                None if failed.any() else other[i],
+                batch=number,
+                champion_failed=bool(failed[0]),
+                challenger_failed=bool(failed[1]),
+                champion_lower=bool(lower[0]),
+                challenger_lower=bool(lower[1]),
+                champion_us=took[0] if i == 0 else None,
+                challenger_us=took[1] if i == 0 else None,
+            )
+            for i in range(n)
+        ]
+        yield pairs, [Matured(one[i], other[i], float(came[i])) for i in range(n)]
 
 
-def test_an_equal_challenger_is_hardly_ever_stopped_though_one_looks_after_every_row():
+def test_an_equal_challenger_is_hardly_ever_stopped_though_one_looks_after_every_request():
     stopped = 0
     for seed in range(200):
-        pairs, matured = season(np.random.default_rng(seed), 600)
         evidence = Evidence()
-        for one, outcome in zip(pairs, matured, strict=True):
-            evidence.add([one], PLAN, TASK)
-            evidence.mature([outcome], TASK)
+        for pairs, matured in season(np.random.default_rng(seed), 400):
+            evidence.add(pairs, PLAN, TASK)
+            evidence.mature(matured, TASK)
             if any(finding.weight >= 1 for finding in evidence.findings(PLAN)):
                 stopped += 1
                 break
+    print(f"{stopped} of 200 equal challengers are stopped")
     assert stopped <= 10  # five in a hundred
 
 
 BAD = {
-    "failures": lambda i: pair(champion=None, challenger=None, failed=i % 10 == 0) if i % 10 == 0 else pair(),
+    "failures": lambda i: pair(None, None, challenger_failed=True) if i % 10 == 0 else pair(),
     "rungs": lambda i: pair(challenger_lower=i % 5 == 0),
-    "latency": lambda i: pair(champion_us=200.0, challenger_us=2000.0 if i % 4 else 180.0),
+    "latency": lambda i: pair(champion_us=2000.0, challenger_us=20_000.0 if i % 4 else 1800.0),
     "apart": lambda i: pair(challenger=0.9 if i % 2 else 0.3),
 }
 
@@ -75,6 +91,19 @@ def test_a_bad_challenger_is_stopped_by_the_gate_that_is_about_it_and_soon(gate)
             break
     assert [finding.gate for finding in against] == [gate]
     assert number < 200
+
+
+def test_one_bad_batch_is_one_however_many_rows_it_has():
+    evidence = Evidence()
+    evidence.add([pair(None, None, batch=7, challenger_failed=True)] * 500, PLAN, TASK)
+    assert evidence.failures == (1, 0)
+    assert max(finding.weight for finding in evidence.findings(PLAN)) < 0.3
+
+
+def test_what_both_fail_at_speaks_against_neither():
+    evidence = Evidence()
+    evidence.add([pair(None, None, champion_failed=True, challenger_failed=True) for _ in range(50)], PLAN, TASK)
+    assert evidence.failures == (0, 0)
 
 
 def test_a_worse_challenger_is_stopped_by_its_loss():
@@ -99,7 +128,7 @@ def test_a_challenger_that_is_always_worse_by_the_same_is_stopped_too():
 
 def test_a_better_challenger_is_left_alone():
     evidence = Evidence()
-    evidence.add([pair(champion_lower=True, champion_us=900.0, challenger_us=100.0)] * 500, PLAN, TASK)
+    evidence.add([pair(champion_lower=True, champion_us=9000.0, challenger_us=100.0) for _ in range(500)], PLAN, TASK)
     evidence.mature([Matured(0.6, 0.9, 1.0), Matured(0.6, 0.3, 0.0)] * 500, TASK)
     assert [finding.weight for finding in evidence.findings(PLAN)] == [0.0] * len(GATES)
 
@@ -153,9 +182,9 @@ def test_a_step_is_taken_after_its_time_and_its_rows_and_the_last_only_where_tha
 
 
 def test_what_speaks_against_it_stops_it_before_any_step():
-    decision = decide(rollout(), Evidence(pairs=1000, failed=9), 10**12)
+    decision = decide(rollout(), Evidence(pairs=1000, batches=400, failures=(9, 0)), 10**12)
     assert decision.kind == "stop"
-    assert decision.details["why"].startswith("failures: no answer to 9 of 1,000 rows")
+    assert decision.details["why"].startswith("failures: without an answer to more rows in 9 of 400 batches")
 
 
 def test_a_tenth_of_keys_is_a_tenth_and_who_was_in_it_stays():
@@ -213,3 +242,76 @@ def test_what_serves_follows_from_the_facts():
     assert state_of([*facts, fact(5, "stop", "2")]).rollout is None
     assert state_of([*facts, fact(5, "serve", "2")]).rollout is None
     assert state_of([]).champion is None
+
+
+def test_a_plan_of_another_version_does_not_hold_up_what_came_after_it():
+    old = fact(2, "start", "2", plan={"steps": [0.1]})
+    assert state_of([fact(1, "serve", "1"), old]).rollout is None
+    assert state_of([fact(1, "serve", "1"), old, fact(3, "step", "2", step=1, pairs=9)]).champion.code == "1"
+    assert state_of([fact(1, "serve", "1"), old, fact(3, "stop", "2"), fact(4, "serve", "3")]).champion.code == "3"
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(f"sqlite:///{tmp_path}/store.db")
+
+
+def judged(store: Store, **plan) -> Judge:
+    return Judge(store, rollout(**plan), TASK)
+
+
+def test_a_look_that_fails_counts_nothing_twice(store, monkeypatch):
+    store.add_pairs([pair(prediction_id=str(n), challenger_failed=n < 5) for n in range(100)])
+    judge = judged(store)
+    real = Store.matured
+    monkeypatch.setattr(Store, "matured", lambda *_: (_ for _ in ()).throw(StoreError("store: away")))
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            judge.look()
+    monkeypatch.setattr(Store, "matured", real)
+    assert (judge.look().pairs, judge.look().failures) == (100, (5, 0))
+
+
+def test_each_row_matures_once_whichever_comes_first(store):
+    judge, told = judged(store), 0
+    random = np.random.default_rng(3)
+    names = [str(n) for n in range(60)]
+    events = [("pair", name) for name in names] + [("outcome", name) for name in names]
+    events += [("outcome", name) for name in names[:20]]  # corrections
+    random.shuffle(events)
+    for number, (kind, name) in enumerate(events):
+        if kind == "pair":
+            store.add_pairs([pair(prediction_id=name)])
+        else:
+            store.tell([Outcome(name, 1_000_000 + number, 1.0)])
+        if random.random() < 0.3:
+            told = judge.look().matured
+    assert told <= judge.look().matured == 60
+    assert judged(store).look().matured == 60
+
+
+def test_a_batch_is_whole_also_where_pairs_are_read_in_parts(store):
+    store.add_pairs([pair(batch=n // 7, prediction_id=str(n)) for n in range(70)])
+    seen, after = [], 0
+    while some := store.pairs(1, after, most=10):
+        seen.append({one.batch for _, one in some})
+        after = some[-1][0]
+    assert sum(len(batches) for batches in seen) == 10
+    assert set().union(*seen) == set(range(10))
+
+
+def test_what_is_decided_is_decided_once_and_looks_are_kept_now_and_then(store):
+    about = {"version": "v2", "model": "m", "code": "c"}
+    serve = store.add_fact("prod", "serve", details={}, **about)
+    start = store.add_fact("prod", "start", details={"plan": Plan(rows=0, hold_s=1e8).to_json()}, **about)
+    assert serve < start
+    now = state_of(store.facts("prod"))
+    judges = [Judge(store, now.rollout, TASK) for _ in range(2)]
+    store.add_pairs([pair(rollout=start, prediction_id=str(n)) for n in range(30)])
+    assert [judge.act(now, 0) for judge in judges] == [None, None]
+    store.add_pairs([pair(rollout=start, prediction_id=f"b{n}", challenger_failed=True) for n in range(9)])
+    decisions = [judge.act(now, 0) for judge in judges]
+    assert [one and one.kind for one in decisions] == ["stop", None]
+    assert [one.kind for one in store.facts("prod")] == ["serve", "start", "look", "look", "stop"]
+    assert [one.kind for one in store.facts("prod", looks=False)] == ["serve", "start", "stop"]
+    assert store.drop_pairs(1) == 39

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import ringbound
+from ringbound.errors import InputError, StoreError
 from ringbound.features.frames import columns_of
 from ringbound.features.history import PAST, deliveries
 from ringbound.models.bundle import load_bundle, write_bundle
@@ -26,6 +27,7 @@ from ringbound.problem.declaration import load_problem
 from ringbound.rollout.plan import Plan, state_of
 from ringbound.rollout.view import history_lines, page, status_lines
 from ringbound.serving import routes
+from ringbound.serving.arm import Arms
 from ringbound.serving.routes import Serving
 from ringbound.serving.settings import ServiceSettings
 from ringbound.serving.version import load_arm
@@ -35,11 +37,13 @@ from ringbound.workspace.isolated import IsolatedPackages
 
 HOUR = 3_600_000_000
 PROBLEM_TEXT = Path(parcels_module.__file__).read_text("utf-8")
+DEADLINE_S = 0.25
 KINDS = {
     "first": ("1", ""),
     "second": ("2", ""),
     "slow": ("1", "time.sleep(0.02)"),
-    "hangs": ("1", "time.sleep(600 if len(weight_kg) and threading.current_thread().name == 'beside' else 0)"),
+    "hangs": ("1", "time.sleep(600 if threading.current_thread().name == 'beside' else 0)"),
+    "hangs always": ("1", "time.sleep(4 if threading.current_thread().name in ('beside', 'answers') else 0)"),
     "strict": ("1", ""),
     "worse": ("1", ""),
     "own": ("3", ""),
@@ -75,7 +79,7 @@ def versions(tmp_path_factory, parcels, references, windowed):
     """Versions of a shop's model, each with code of its own under the same names."""
     made = {}
     for kind, (factor, does) in KINDS.items():
-        version = Made(tmp_path_factory.mktemp(kind), f"code-{kind}")
+        version = Made(tmp_path_factory.mktemp(kind.replace(" ", "_")), f"code-{kind}")
         shop = version.src / "shop"
         shop.mkdir(parents=True)
         (shop / "__init__.py").write_text("")
@@ -255,14 +259,14 @@ def test_a_challenger_with_features_of_its_own_answers_its_share_of_keys_as_it_w
     assert 30 < arm.count(versions["own"].about["model"]) < 70
     alone = load_arm(versions["own"].archive(), "alone", serving.settings, serving.arms.champion)
     rows = [alone.validated(question(number), number) for number in range(99)]
-    expected = alone.predictor.answer_beside(rows).values
+    expected = alone.predictor.answer_beside(rows, alone.predictor.known_beside(rows)).values
     alone.stop(1.0)
-    alone.forget()
+    alone.forget([])
     mine = [n for n, version in enumerate(arm) if version == versions["own"].about["model"]]
     assert [first[n]["probability"] for n in mine] == [expected[n] for n in mine]
     shown = asyncio.run(serving.receipt(first[mine[0]]["prediction_id"]))
     assert shown["lineage"]["code"] == "code-own"
-    assert shown["values"]["depot_late_mean_5h"] is not None or "depot_late_mean_5h" in shown["values"]
+    assert isinstance(shown["values"]["depot_late_mean_5h"], float)
 
 
 def test_in_shadow_the_champion_answers_and_both_are_kept(serving, store, versions):
@@ -273,13 +277,12 @@ def test_in_shadow_the_champion_answers_and_both_are_kept(serving, store, versio
     eventually(lambda: len(store.pairs(begun, 0)) == 40)
     pairs = [pair for _, pair in store.pairs(begun, 0)]
     assert {one.prediction_id: one.champion for one in pairs} == {a["prediction_id"]: a["probability"] for a in answers}
-    assert all(one.challenger != one.champion and not one.failed and one.arm == "champion" for one in pairs)
-    assert sum(one.champion_us is not None for one in pairs) >= 1
+    assert all(one.challenger != one.champion and one.arm == "champion" for one in pairs)
+    assert not any(one.champion_failed or one.challenger_failed for one in pairs)
+    assert {one.batch for one in pairs if one.champion_us is not None} == {one.batch for one in pairs}
 
 
-def stopped_by(
-    serving, store, version: Made, gate: str, *, share: float = 0.1, told=None, seconds: float = 30.0
-) -> list[dict]:
+def stopped_by(serving, store, version: Made, gate: str, *, share: float = 0.1) -> list[dict]:
     """Roll out a version that is bad, and see it stopped by a gate, and all answered meanwhile and after."""
     start(store, version, steps=(share,))
     eventually(lambda: serving.arms.challenger is not None)
@@ -305,10 +308,120 @@ def test_a_challenger_that_refuses_what_the_champion_takes_is_stopped_and_its_ro
     assert {answer["rung"] for answer in answers} == {"full"}
 
 
-def test_a_challenger_that_hangs_is_stopped(serving, store, versions, monkeypatch):
-    monkeypatch.setattr("ringbound.serving.beside.HANGS_S", 1.0)
+def test_a_challenger_that_hangs_is_stopped_and_the_next_is_judged_by_itself(serving, store, versions, monkeypatch):
+    monkeypatch.setattr("ringbound.serving.beside.HANGS_S", 0.3)
     answers = stopped_by(serving, store, versions["hangs"], "failures")
     assert {answer["reason"] for answer in answers} == {None}
+    begun = start(store, versions["second"], steps=(0.0,))
+    eventually(lambda: serving.arms.challenger is not None)
+    asyncio.run(ask(serving, *range(40)))
+    eventually(lambda: len(store.pairs(begun, 0)) == 40)
+    assert not any(pair.challenger_failed for _, pair in store.pairs(begun, 0))
+
+
+def test_a_challenger_that_hangs_where_it_answers_holds_up_its_own_rows_alone(serving, store, versions):
+    start(store, versions["hangs always"], steps=(0.5,))
+    eventually(lambda: serving.arms.challenger is not None)
+    answers = []
+
+    async def timed(number: int) -> None:
+        begun = time.monotonic()
+        (answer,) = await ask(serving, number)
+        answers.append((time.monotonic() - begun, answer["model_version"], answer["rung"]))
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(timed(number) for number in range(40)))
+
+    asyncio.run(all_at_once())
+    champion = serving.arms.champion.bundle.version
+    assert max(took for took, version, _ in answers if version == champion) < DEADLINE_S
+    assert {rung for _, version, rung in answers if version == champion} == {"full"}
+    mine = [(took, rung) for took, version, rung in answers if version != champion]
+    assert {rung for _, rung in mine} == {"prior"}
+    assert max(took for took, _ in mine) < 3 * DEADLINE_S
+
+
+def test_a_store_that_is_away_speaks_against_nobody(serving, store, versions, monkeypatch):
+    begun = start(store, versions["own"], steps=(1.0,))
+    eventually(lambda: serving.arms.challenger is not None)
+    real = Store.tail
+    monkeypatch.setattr(Store, "tail", lambda *_, **__: (_ for _ in ()).throw(StoreError("store: away")))
+    answers = asyncio.run(ask(serving, *range(40)))
+    assert {answer["reason"] for answer in answers} == {"store"}
+    time.sleep(0.5)
+    monkeypatch.setattr(Store, "tail", real)
+    time.sleep(1.1)  # until it is asked again
+    asyncio.run(ask(serving, *range(40)))
+    eventually(lambda: len(store.pairs(begun, 0)) >= 40)
+    pairs = [pair for _, pair in store.pairs(begun, 0)]
+    assert not any(one.challenger_lower or one.challenger_failed or one.champion_lower for one in pairs)
+
+
+def test_who_is_refused_has_no_record(serving, store, versions):
+    start(store, versions["second"], steps=(0.5,))
+    eventually(lambda: serving.arms.challenger is not None)
+    rows = [question(number) for number in range(60)]
+    wrong = [number for number, row in enumerate(rows) if serving.arms.of(row) is serving.arms.champion][-1]
+    rows[wrong]["weight_kg"] = "heavy"
+    with pytest.raises(InputError, match=f"row {wrong}: weight_kg"):
+        asyncio.run(serving.predict(rows))
+    assert store.predictions(10) == []
+    told = asyncio.run(serving.predict(rows, partial=True))
+    assert ["error" in one for one in told] == [number == wrong for number in range(60)]
+    assert len(store.predictions(100)) == 59
+
+
+def test_a_request_that_is_on_its_way_while_arms_are_swapped_is_answered_and_recorded(
+    serving, store, versions, monkeypatch
+):
+    start(store, versions["hangs always"], steps=(1.0,))
+    eventually(lambda: serving.arms.challenger is not None)
+    monkeypatch.setattr(routes, "LINGER_S", 0.05)
+
+    async def asks() -> dict:
+        waiting = asyncio.ensure_future(ask(serving, 1))
+        await asyncio.sleep(0.02)
+        serving.swap(Arms(serving.arms.champion))
+        (answer,) = await waiting
+        return answer
+
+    answer = asyncio.run(asks())
+    assert answer["model_version"] == versions["hangs always"].about["model"]
+    eventually(lambda: answer["prediction_id"] in store.find([answer["prediction_id"]]), 60)
+
+
+def test_what_an_arm_could_not_record_is_recorded_after_it_was_left(installed, store, versions):
+    serve(store, versions["second"])
+    place = Path(store.engine.url.database)
+    files = [place.with_name(place.name + end) for end in ("", "-wal", "-shm")]
+    store.close()
+    moved = [(file, file.rename(f"{file}.away")) for file in files if file.exists()]
+    place.mkdir()  # what is no store cannot be opened
+    settings = ServiceSettings(
+        installed.src / "bundle", str(store.engine.url), clock="event", environment="prod", code=installed.code
+    )
+    made = Serving(load_bundle(settings.bundle), settings)
+    (answer,) = asyncio.run(ask(made, 1, at=None))
+    assert (answer["recorded"], answer["model_version"]) == (False, installed.about["model"])
+    place.rmdir()
+    for file, away in moved:
+        away.rename(file)
+    eventually(lambda: made.arms.champion.code == "code-second", 20)
+    eventually(lambda: answer["prediction_id"] in Store(settings.store).find([answer["prediction_id"]]), 20)
+    made.close()
+
+
+def test_connections_are_let_go_with_the_arm_that_had_them(serving, store, versions):
+    start(store, versions["own"], steps=(0.0,))
+    eventually(lambda: serving.arms.challenger is not None)
+    challenger = serving.arms.challenger
+    assert challenger.predictor.live is not serving.arms.champion.predictor.live
+    asyncio.run(ask(serving, *range(5)))
+    store.add_fact("prod", "stop", details={"why": "enough"}, **versions["own"].about)
+    eventually(lambda: not serving._retired and serving.arms.challenger is None)
+    assert challenger.predictor.live.store.engine.pool.checkedout() == 0
+    assert challenger.predictor.live.store._reading is None
+    assert serving.beside is None
 
 
 def test_a_worse_challenger_is_stopped_as_outcomes_come(serving, store, versions):
@@ -358,7 +471,7 @@ def test_a_challenger_made_with_other_machinery_is_stopped_by_name(serving, stor
     assert serving.arms.challenger is None
 
 
-@pytest.mark.parametrize("damage", ["digest", "features", "archive", "code"])
+@pytest.mark.parametrize("damage", ["digest", "features", "archive", "code", "exit"])
 def test_a_version_that_is_damaged_is_not_served_and_the_service_goes_on(serving, store, versions, tmp_path, damage):
     broken = Made(tmp_path / "broken", "code-broken")
     shutil.copytree(versions["second"].folder, broken.folder)
@@ -368,7 +481,9 @@ def test_a_version_that_is_damaged_is_not_served_and_the_service_goes_on(serving
     elif damage == "features":
         (broken.src / "shop/scale.py").write_text("def scaled(value):\n    return value * 5\n")
     elif damage == "code":
-        (broken.src / "shop/problem.py").write_text("raise SystemError('no')\n")
+        (broken.src / "shop/problem.py").write_text("raise ValueError('no')\n")
+    elif damage == "exit":
+        (broken.src / "shop/problem.py").write_text("import sys\nsys.exit(3)\n")
     archive = broken.archive() if damage != "archive" else b"no archive"
     about = broken.about
     store.put_bento(broken.code, archive)

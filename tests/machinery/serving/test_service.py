@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,69 @@ def test_the_page_has_an_example_of_each_sources_events_that_is_taken(bundle_fol
     batch = shown["examples"][source]["value"]
     assert batch["source"] == source
     assert post(settings, json.dumps(batch).encode(), path="/events")[0] == 200
+
+
+class Collector:
+    """A collector of OpenTelemetry: what was sent to it, as JSON."""
+
+    def __init__(self):
+        spans: list[dict] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert self.path == "/v1/traces"
+                for one in body["resourceSpans"]:
+                    spans.extend(one["scopeSpans"][0]["spans"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.spans = spans
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_each_request_is_a_span_of_the_trace_it_came_with(settings):
+    collector = Collector()
+    made = build_service(replace(settings, traces=collector.address)).inner()
+    body = json.dumps({"rows": [dict(PROBLEM.examples[0])]}).encode()
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    first = [(b"content-type", b"application/json"), (b"traceparent", parent), (b"x-request-id", b"r-1")]
+    assert asyncio.run(through(made, "/predict", body, first))[0] == 200
+    assert asyncio.run(through(made, "/predict", b"{", first[:1]))[0] == 400
+    made.shutdown()
+    collector.server.shutdown()
+    good, bad = collector.spans
+    assert (good["traceId"], good["parentSpanId"]) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    assert (good["name"], good["kind"]) == ("POST /predict", 2)
+    told = {one["key"]: one["value"] for one in good["attributes"]}
+    assert told["request.id"] == {"stringValue": "r-1"}
+    assert told["http.response.status_code"] == {"intValue": "200"}
+    assert 0 < int(good["endTimeUnixNano"]) - int(good["startTimeUnixNano"]) < 20e9
+    assert "parentSpanId" not in bad
+
+
+def test_a_collector_that_is_away_costs_no_answer(settings):
+    made = build_service(replace(settings, traces="http://127.0.0.1:1")).inner()
+    body = json.dumps({"rows": [dict(PROBLEM.examples[0])]}).encode()
+    assert asyncio.run(through(made, "/predict", body, [(b"content-type", b"application/json")]))[0] == 200
+    made.shutdown()
+
+
+async def through(made, path: str, body: bytes, headers: list) -> tuple[int, bytes]:
+    """Ask the hot path of a service."""
+    sent: list[dict] = []
+
+    async def receive():
+        return {"type": "http.request", "body": body}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    await HotPath(None, lambda: made.serving)(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
