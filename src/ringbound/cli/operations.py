@@ -1,12 +1,14 @@
 """Commands for who keeps it running: `ringbound ops status | archive | container`."""
 
 import json
+import re
 from typing import Annotated
 
 import typer
 
 from ringbound import workspace
 from ringbound.cli.options import StoreOption, archive_folder, open_store
+from ringbound.errors import WorkspaceError
 
 app = typer.Typer(no_args_is_help=True, help="Keep what runs in order.")
 
@@ -64,12 +66,14 @@ def archive(
     Events stay: windows, replays and receipts are made of them.
     """
     from ringbound.features.view import microseconds
+    from ringbound.release.publication import state
     from ringbound.store import WALL
 
     age = microseconds(older_than)
     opened = open_store(store)
     before = max(0, WALL.now() - age)
-    done, pairs = opened.put_away(before), opened.drop_pairs(before)
+    on = [now.rollout.start.seq for name in opened.environments() if (now := state(opened, name)).rollout]
+    done, pairs = opened.put_away(before), opened.drop_pairs(before, on)
     typer.echo(
         f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to {archive_folder()}"
         + (f"; {pairs:,} comparisons of roll-outs deleted, whose decisions stay" if pairs else "")
@@ -88,6 +92,8 @@ def container(
     from ringbound.serving.image import bill_of_materials, build_image
     from ringbound.workspace import layout
 
+    if not re.fullmatch(r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w][\w.-]{0,127})?", tag):
+        raise WorkspaceError(f"--tag: expected the name of an image, like shop:v3; got {tag!r}")
     root = workspace.root()
     if environment:
         archive = fetch_version(open_registry(root), environment) / layout.BENTO

@@ -138,6 +138,7 @@ def rollback(
 ) -> None:
     """Give an environment back what it had before; services that follow it serve it within a second."""
     opened = _registry()
+    _check_settled(opened, environment, store)
     entry = opened.rollback(environment, reason=reason)
     _finish(opened, entry, push)
     typer.echo(f"{environment} has {entry.version}{_published(opened, environment, store, reason or 'rolled back')}")
@@ -187,12 +188,33 @@ def _registry() -> "Registry":
     return open_registry(workspace.root())
 
 
+def _check_settled(opened: "Registry", environment: str, url: str | None) -> None:
+    """Refuse to roll back what the registry does not know of: what was before it would be left out."""
+    from ringbound.errors import RegistryError, StoreError
+    from ringbound.release.publication import state
+
+    try:
+        served = state(open_store(url), environment).champion if url or _has_store() else None
+    except StoreError:  # the way back needs no service
+        return
+    held = opened.holder(environment)
+    if served and "evidence" in served.details and held and held.version != served.version:
+        raise RegistryError(
+            f"registry: a roll-out has promoted {served.version} in {environment}, and the registry has {held.version}; "
+            'run "ringbound rollout settle" first'
+        )
+
+
+def _has_store() -> bool:
+    return (workspace.root() / layout.STORE).is_file()
+
+
 def _published(opened: "Registry", environment: str, url: str | None, why: str) -> str:
     """Tell the services that follow an environment what it has, where there are some, and return words about it."""
     from ringbound.errors import RingboundError, StoreError
     from ringbound.release.publication import publish, state, version_to_publish
 
-    if url is None and not (workspace.root() / layout.STORE).is_file():
+    if url is None and not _has_store():
         return ""
     try:
         store = open_store(url)
@@ -200,7 +222,7 @@ def _published(opened: "Registry", environment: str, url: str | None, why: str) 
         if now.champion is None:
             return ""
         version = version_to_publish(opened, environment)
-        if now.champion.code != version.code or now.rollout:
+        if (now.champion.code, now.champion.version) != (version.code, version.version) or now.rollout:
             publish(store, environment, version, why)
     except RingboundError as error:
         raise StoreError(

@@ -7,7 +7,7 @@ import typer
 
 from ringbound import workspace
 from ringbound.cli.options import PROD, EnvironmentOption, StoreOption, open_store
-from ringbound.errors import RolloutError
+from ringbound.errors import FeatureError, RolloutError
 
 app = typer.Typer(no_args_is_help=True, help="Bring a version to those who ask, in steps that stop by themselves.")
 
@@ -39,7 +39,6 @@ def start(
     store: StoreOption = None,
 ) -> None:
     """Begin: the version answers beside the champion, in shadow or to a share of keys, and is judged at every moment."""
-    from ringbound.features.view import microseconds
     from ringbound.problem.declaration import load_problem
     from ringbound.release.publication import begin
     from ringbound.release.registry import open_registry
@@ -51,7 +50,7 @@ def start(
         raise RolloutError(f"--key: expected a field of a row, one of {', '.join(fields)}; got {key!r}")
     plan = Plan(
         steps=tuple(_share(step, "--steps") for step in steps.split(",")),
-        hold_s=microseconds(hold) / 1e6,
+        hold_s=_seconds(hold),
         rows=rows,
         key=key,
         salt=salt or secrets.token_hex(8),
@@ -83,6 +82,8 @@ def stop(
     """End the roll-out that is on: from now on the champion answers all."""
     from ringbound.release.publication import state
 
+    if not reason.strip():
+        raise RolloutError("--reason: expected words that say why; got none")
     opened = open_store(store)
     now = state(opened, environment)
     if now.rollout is None:
@@ -123,6 +124,19 @@ def settle(environment: EnvironmentOption = PROD, store: StoreOption = None) -> 
 
     given = settle_registry(open_store(store), open_registry(workspace.root()), environment)
     typer.echo(f"{environment} has {given}" if given else f"{environment}: the registry has what serves")
+
+
+def _seconds(text: str) -> float:
+    """Return how long a step lasts: seconds like 30s, or what windows are written as."""
+    from ringbound.features.view import microseconds
+
+    plain = text.strip()
+    if plain.endswith("s") and plain[:-1].isdecimal():
+        return float(plain[:-1])
+    try:
+        return microseconds(plain) / 1e6
+    except FeatureError:
+        raise RolloutError(f"--hold: expected a time like 30s, 10min, 3h or 2d; got {text!r}") from None
 
 
 def _share(text: str, option: str) -> float:

@@ -99,6 +99,10 @@ def begin(store: Store, registry: Registry, environment: str, name: str, plan: P
 def settle(store: Store, registry: Registry, environment: str) -> str:
     """Give the environment in the registry what a roll-out has promoted; return the version, nothing where they agree."""
     now, held = state(store, environment).champion, registry.holder(environment)
+    if now is None and held is None:
+        raise RolloutError(
+            f"{environment}: expected an environment that has something; neither registry nor store know of any"
+        )
     if now is None or (held and held.version == now.version):
         return ""
     if "evidence" not in now.details or (held and held.time > now.at / 1e6):

@@ -60,11 +60,15 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "Plan":
-        """Undo `to_json`; `RolloutError` for one that another version of ringbound wrote."""
-        if set(plain) != {field.name for field in fields(cls)}:
-            raise RolloutError(f"roll-out: expected a plan of this version of ringbound; got one with {sorted(plain)}")
-        return cls(**plain)
+    def from_json(cls, plain: Any) -> "Plan":
+        """Undo `to_json`; `RolloutError` for what another version of ringbound wrote, or is no plan."""
+        if not isinstance(plain, Mapping) or set(plain) != {field.name for field in fields(cls)}:
+            got = f"one with {sorted(plain)}" if isinstance(plain, Mapping) else "none"
+            raise RolloutError(f"roll-out: expected a plan of this version of ringbound; got {got}")
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise RolloutError(f"roll-out: expected a plan; {error}") from error
 
     def key_of(self, row: Mapping[str, Any]) -> str:
         """Return by what a row, as it was sent, keeps its arm: 7, 7.0 and the text 7 are one key.
@@ -133,7 +137,7 @@ def state_of(facts: Iterable[Fact]) -> State:
     start: Fact | None = None
     step: Fact | None = None
     for fact in facts:
-        if fact.kind == "look":
+        if fact.kind not in ("serve", "start", "step", "stop"):
             continue
         last = fact.seq
         if fact.kind == "serve":
@@ -147,9 +151,15 @@ def state_of(facts: Iterable[Fact]) -> State:
     if start is None:
         return State(last, champion)
     try:
-        plan = Plan.from_json(start.details["plan"])
+        plan = Plan.from_json(start.details.get("plan"))
     except RolloutError:  # another version of ringbound began it, and alone can go on with it
         return State(last, champion)
-    if step is None:
+    number, pairs = (step.details.get(name) for name in ("step", "pairs")) if step else (0, 0)
+    if (
+        step is None
+        or not isinstance(number, int)
+        or not isinstance(pairs, int)
+        or number not in range(len(plan.steps))
+    ):
         return State(last, champion, Rollout(start, plan, 0, start.at, 0))
-    return State(last, champion, Rollout(start, plan, step.details["step"], step.at, step.details["pairs"]))
+    return State(last, champion, Rollout(start, plan, number, step.at, pairs))

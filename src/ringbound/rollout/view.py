@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from ringbound.errors import RolloutError
 from ringbound.rollout.judge import GATES
 from ringbound.rollout.plan import Plan, State, state_of
 from ringbound.store import Fact, instant
@@ -18,7 +19,7 @@ def weights(facts: Sequence[Fact], start: int) -> list[tuple[int, dict[str, floa
     """Return what was known of a roll-out when: the number of rows, and each gate's evidence as a share of what stops it."""
     found = []
     for fact in facts:
-        told = fact.details.get("evidence", fact.details if fact.kind == "look" else None)
+        told = _evidence(fact)
         if fact.seq > start and told:
             found.append((told["pairs"], {one["gate"]: one["weight"] for one in told["findings"]}))
     return found
@@ -44,9 +45,10 @@ def status_lines(facts: Sequence[Fact]) -> list[str]:
     lines = [f"serves     {_served(now)}"]
     if begun is None:
         return [*lines, "roll-out   none yet"]
-    start, plan = facts[begun], Plan.from_json(facts[begun].details["plan"])
+    start, plan = facts[begun], _plan(facts[begun])
     lines += [f"roll-out   {start.version} (model {start.model}), {_stands(now, facts[begun:])}"]
-    lines += [f"steps      {steps_of(plan, now)}, each for {plan.hold_s:g} s and {plan.rows:,} rows"]
+    if plan:
+        lines += [f"steps      {steps_of(plan, now)}, each for {plan.hold_s:g} s and {plan.rows:,} rows"]
     series = weights(facts, start.seq)
     findings = _latest(facts[begun:])
     if not findings:
@@ -70,7 +72,7 @@ def history_lines(facts: Sequence[Fact]) -> list[str]:
     lines = []
     for fact in facts:
         if fact.kind != "look":
-            seen = fact.details.get("evidence")
+            seen = _evidence(fact)
             known = ", ".join(f"{one['gate']} {one['weight']:.0%}" for one in seen["findings"]) if seen else ""
             says = f"{_says(fact)} [{seen['pairs']:,} rows: {known}]" if seen else _says(fact)
             lines.append(f"{instant(fact.at)[:19]}  {fact.kind:<5}  {fact.version:<5} {says}".rstrip())
@@ -126,11 +128,36 @@ def _chart(series: Sequence[tuple[int, dict[str, float]]]) -> str:
 
 
 def _latest(facts: Sequence[Fact]) -> dict[str, dict[str, Any]]:
-    for fact in reversed(facts):
-        told = fact.details.get("evidence", fact.details if fact.kind == "look" else None)
-        if told:
-            return {one["gate"]: one for one in told["findings"]}
-    return {}
+    told = next((told for fact in reversed(facts) if (told := _evidence(fact))), None)
+    return {one["gate"]: one for one in told["findings"]} if told else {}
+
+
+def _evidence(fact: Fact) -> dict[str, Any] | None:
+    """Return what was known when a fact was; None where it says nothing of that, or in other words."""
+    told = fact.details if fact.kind == "look" else fact.details.get("evidence")
+    try:
+        known = isinstance(told, dict) and all({*one} >= {"gate", "says", "weight"} for one in told["findings"])
+    except (KeyError, TypeError):
+        known = False
+    return told if known else None
+
+
+def _plan(fact: Fact) -> Plan | None:
+    """Return the plan of a roll-out's start; None where another version of ringbound made it."""
+    try:
+        return Plan.from_json(fact.details.get("plan"))
+    except RolloutError:
+        return None
+
+
+def plain(text: Any) -> str:
+    """Return what somebody wrote as one line that can be printed anywhere.
+
+    >>> plain("a\nb\x1b[31m")
+    'a b?[31m'
+    """
+    one = " ".join(str(text).split()).encode("utf-8", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in one)
 
 
 def _served(now: State) -> str:
@@ -142,20 +169,23 @@ def _stands(now: State, since: Sequence[Fact]) -> str:
     if now.rollout:
         share = now.rollout.share
         return f"on, {'in shadow' if share == 0 else f'for {_share(share)} of keys'} since {instant(now.rollout.since)[:19]}"
-    ended = next(fact for fact in since if fact.kind in ("stop", "serve"))
+    ended = next((fact for fact in since if fact.kind in ("stop", "serve")), None)
+    if ended is None:
+        return "on, by another version of ringbound"
     if ended.kind == "serve":
         return (
             f"{'promoted' if ended.code == since[0].code else 'ended by another version'} at {instant(ended.at)[:19]}"
         )
-    return f"stopped at {instant(ended.at)[:19]}: {ended.details.get('why', '')}"
+    return f"stopped at {instant(ended.at)[:19]}: {plain(ended.details.get('why', ''))}"
 
 
 def _says(fact: Fact) -> str:
     if fact.kind == "start":
-        return f"beside the champion: {steps_of(Plan.from_json(fact.details['plan']), State())}"
+        found = _plan(fact)
+        return f"beside the champion: {steps_of(found, State())}" if found else "beside the champion"
     if fact.kind == "step":
-        return f"step {fact.details['step'] + 1}, after {fact.details['pairs']:,} rows"
-    return str(fact.details.get("why", ""))
+        return f"step {fact.details.get('step', 0) + 1}, after {fact.details.get('pairs', 0):,} rows"
+    return plain(fact.details.get("why", ""))
 
 
 def _share(share: float) -> str:

@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from ringbound.errors import StoreError
+
 LOG = logging.getLogger(__name__)
 
 
@@ -27,5 +29,7 @@ class Beat:
             for call in self._calls:
                 try:
                     call()
+                except StoreError as error:
+                    LOG.warning("%s", error)
                 except Exception:  # the thread must live
                     LOG.exception("%s has failed", getattr(call, "__qualname__", call))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ringbound.errors import WorkspaceError, one_line
 from ringbound.store import CLOCKS, HOUR, Clock, EventClock
@@ -56,7 +57,7 @@ class ServiceSettings:
             raise WorkspaceError(f"{PREFIX}DEADLINE_MS: expected 1 to 60,000 milliseconds; got {self.deadline_ms}")
         if self.log not in LOGS:
             raise WorkspaceError(f"{PREFIX}LOG: expected one of {', '.join(LOGS)}; got {self.log!r}")
-        if self.traces and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", self.traces):
+        if self.traces and not _is_address(self.traces):
             raise WorkspaceError(f"{PREFIX}TRACES: expected an address like http://127.0.0.1:4318; got {self.traces!r}")
         if self.archive is not None and find_spec("pyarrow") is None:
             raise WorkspaceError(f"{PREFIX}ARCHIVE: expected the package pyarrow, to read the archive with; install it")
@@ -147,6 +148,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_address(given: str) -> bool:
+    try:
+        found = urlsplit(given)
+        return found.scheme in ("http", "https") and bool(found.hostname) and (found.port is None or found.port > 0)
+    except ValueError:
+        return False
 
 
 def _is_open(given: str) -> bool:

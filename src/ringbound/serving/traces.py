@@ -8,6 +8,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import Iterable, Sequence
+from http.client import HTTPException
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
@@ -73,7 +74,7 @@ class _Exporter(SpanExporter):
             request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=SEND_S):
                 return SpanExportResult.SUCCESS
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             LOG.warning("traces: %d spans are given up: %s", len(spans), error)
             return SpanExportResult.FAILURE
 

@@ -5,7 +5,7 @@ A fact is never changed. What serves now, and how far a roll-out has come, follo
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ class DeploymentLog(Reached):
             query = query.where(DEPLOYMENTS.c.kind != "look")
         with self._looking() as connection:
             rows = connection.execute(query.order_by(DEPLOYMENTS.c.seq)).all()
-        return [Fact(**{**row._mapping, "details": json.loads(row.details)}) for row in rows]
+        return [Fact(**{**row._mapping, "details": _details(row.details)}) for row in rows]
 
     def add_fact(
         self,
@@ -106,22 +106,23 @@ class DeploymentLog(Reached):
             return connection.execute(DEPLOYMENTS.insert().returning(DEPLOYMENTS.c.seq), values).scalar_one()
 
     def put_bento(self, code: str, archive: bytes) -> None:
-        """Keep a Bento's archive, by its version; one that is kept already is left as it is."""
+        """Keep a Bento's archive, by its version; one that is kept already, and is not what it was, is put right."""
+        values = {"code": code, "sha256": hashlib.sha256(archive).hexdigest(), "archive": archive}
         with self._writing() as connection:
-            if connection.scalar(sa.select(BENTOS.c.code).where(BENTOS.c.code == code)) is None:
-                values = {"code": code, "sha256": hashlib.sha256(archive).hexdigest(), "archive": archive}
+            kept = connection.execute(sa.select(BENTOS).where(BENTOS.c.code == code)).one_or_none()
+            if kept is None:
                 connection.execute(BENTOS.insert(), values)
+            elif kept.archive != archive or kept.sha256 != values["sha256"]:
+                connection.execute(BENTOS.update().where(BENTOS.c.code == code), values)
 
     def bento(self, code: str) -> bytes:
         """Return a Bento's archive; `BundleError` where it is not there, or is not what was kept."""
         with self._looking() as connection:
             row = connection.execute(sa.select(BENTOS).where(BENTOS.c.code == code)).one_or_none()
         if row is None:
-            raise BundleError(
-                f"store: expected the Bento {code}; it is not there; promote or roll its version out again"
-            )
+            raise BundleError(f'store: expected the Bento {code}; it is not there; run "ringbound rollout publish"')
         if hashlib.sha256(row.archive).hexdigest() != row.sha256:
-            raise BundleError(f"store: the Bento {code} is not what was kept; restore the store from a backup")
+            raise BundleError(f'store: the Bento {code} is not what was kept; run "ringbound rollout publish"')
         return row.archive
 
     def add_pairs(self, pairs: Sequence[Pair]) -> None:
@@ -139,10 +140,19 @@ class DeploymentLog(Reached):
             found = [one for one in found if one[1].batch != last] or found
         return found
 
-    def drop_pairs(self, before: int) -> int:
-        """Delete the pairs from before a time, in microseconds since 1970, and return how many; decisions stay."""
+    def drop_pairs(self, before: int, keep: Collection[int] = ()) -> int:
+        """Delete the pairs from before a time, in microseconds since 1970, but of the roll-outs `keep`; return how many.
+
+        What was decided by them stays.
+        """
+        old = sa.delete(PAIRS).where(PAIRS.c.made_at < before, PAIRS.c.rollout.not_in(list(keep)))
         with self._writing() as connection:
-            return connection.execute(sa.delete(PAIRS).where(PAIRS.c.made_at < before)).rowcount
+            return connection.execute(old).rowcount
+
+    def environments(self) -> list[str]:
+        """Return the environments about which there are facts."""
+        with self._looking() as connection:
+            return list(connection.scalars(sa.select(DEPLOYMENTS.c.environment).distinct().order_by("environment")))
 
     def newest_outcome(self) -> int:
         """Return the position of the newest outcome, 0 for none."""
@@ -167,3 +177,12 @@ class DeploymentLog(Reached):
             ):
                 found += [Matured(*row) for row in connection.execute(both.where(*new))]
         return found
+
+
+def _details(text: str) -> dict[str, Any]:
+    """Return what stands in a fact; nothing where it cannot be read, which is nobody's decision."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}

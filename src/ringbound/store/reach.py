@@ -222,11 +222,15 @@ def _limits(address: sa.URL, wait_s: float) -> dict[str, Any]:
 
 
 def _make_private(path: str) -> None:
-    """Make the file of a new store, for nobody's eyes but its owner's: it holds what people asked and were told."""
+    """Make the file of a new store, for nobody's eyes but its owner's: it holds what people asked and were told.
+
+    One that is there is not touched: to close it would take away all locks that this process has on it (POSIX), and who comes
+    next would take the store for left.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError:
-        return  # opening it will say what is wrong
+        return  # it is there, or opening it will say what is wrong
 
 
 def _sqlite_opener(wait_s: float) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ringbound.errors import StoreError
 from ringbound.store.answers import AnswerLog
 from ringbound.store.archive import Archive
 from ringbound.store.deployments import DeploymentLog
@@ -26,6 +27,8 @@ class Store(EventLog, AnswerLog, KeyRing, DeploymentLog):
         super().__init__(url, wait_s=wait_s, make=make)
         with self._looking() as connection:  # nearly every store is current, and nobody who writes has to wait for it
             found = connection.scalar(sa.select(ABOUT.c.log)) if is_current(connection) else None
+            if found is None and not make and not sa.inspect(connection).has_table("predictions"):
+                raise StoreError("store: expected one that ringbound has made; this is another database; see --store")
         self.log: str = found or self._make()
         self.archive = Archive(archive, self.log) if archive else None
         self.chain = uuid.uuid4().hex

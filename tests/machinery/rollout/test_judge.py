@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ringbound.errors import RolloutError, StoreError
+from ringbound.errors import BundleError, RolloutError, StoreError
 from ringbound.problem.task import Classification, Costs, Regression
 from ringbound.rollout.judge import GATES, Evidence, Judge, decide
 from ringbound.rollout.plan import Plan, Rollout, state_of
 from ringbound.rollout.sequences import half_width, log_bet
+from ringbound.rollout.view import history_lines, page, status_lines
 from ringbound.store import Fact, Matured, Outcome, Pair, Store
 
 TASK = Classification(Costs(miss=1.0, false_alarm=1.0))
@@ -315,3 +316,53 @@ def test_what_is_decided_is_decided_once_and_looks_are_kept_now_and_then(store):
     assert [one.kind for one in store.facts("prod")] == ["serve", "start", "look", "look", "stop"]
     assert [one.kind for one in store.facts("prod", looks=False)] == ["serve", "start", "stop"]
     assert store.drop_pairs(1) == 39
+
+
+@pytest.mark.parametrize(
+    "details", ["not json", "[]", '{"plan": 7}', '{"plan": {"steps": [9]}}', '{"step": 9, "pairs": 0}']
+)
+@pytest.mark.parametrize("kind", ["start", "step", "stop", "serve", "look", "weird"])
+def test_facts_that_nobody_can_read_hold_nothing_up(store, kind, details):
+    about = {"version": "v2", "model": "m", "code": "c"}
+    store.add_fact("prod", "serve", details={}, **about | {"version": "v1"})
+    store.add_fact("prod", "start", details={"plan": Plan().to_json()}, **about)
+    with store._writing() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO deployments (environment, at, kind, version, model, code, details) VALUES ('prod', 1, "
+            f"'{kind}', 'v3', 'm', 'c', '{details}')"
+        )
+    facts = store.facts("prod")
+    now = state_of(facts)
+    assert now.champion.version == ("v3" if kind == "serve" else "v1")
+    assert now.rollout is None or now.rollout.share == 0.0
+    assert status_lines(facts)
+    assert history_lines(facts)
+    assert page("prod", facts)
+    store.add_fact("prod", "serve", details={"why": "well"}, **about)
+    assert state_of(store.facts("prod")).champion.version == "v2"
+
+
+def test_reasons_cannot_forge_lines_nor_send_signs_to_a_terminal():
+    why = "line\n2026-01-01T00:00:00  serve  v9 \x1b[31m \udcff <script>"
+    facts = [fact(1, "serve", "1", why=why), fact(2, "start", "2", plan=PLAN.to_json()), fact(3, "stop", "2", why=why)]
+    lines = [*history_lines(facts), *status_lines(facts)]
+    assert len(history_lines(facts)) == 3
+    assert all(line.isprintable() and line.encode() for line in lines)
+    assert "<script>" not in page("prod", facts)
+
+
+def test_evidence_of_a_roll_out_that_is_on_is_not_dropped(store):
+    store.add_pairs([pair(rollout=n, prediction_id=str(n)) for n in (1, 2, 3)])
+    assert store.drop_pairs(1, [2]) == 2
+    assert len(store.pairs(2, 0)) == 1
+
+
+def test_a_bento_that_was_damaged_is_put_right(store):
+    store.put_bento("c", b"good")
+    with store._writing() as connection:
+        connection.exec_driver_sql("UPDATE bentos SET archive = X'00'")
+    with pytest.raises(BundleError, match="rollout publish"):
+        store.bento("c")
+    store.put_bento("c", b"good")
+    assert store.bento("c") == b"good"
+    assert store.environments() == []

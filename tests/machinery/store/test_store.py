@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -132,3 +133,32 @@ def test_a_store_that_must_be_there_is_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
     Store(f"sqlite:///{tmp_path}/store.db")
     assert Store(f"sqlite:///{tmp_path}/store.db", make=False).end().position == 0
+
+
+def test_of_one_process_several_stores_may_be_open_while_others_come_and_go(tmp_path):
+    """Closing any descriptor of a file drops all of the process's locks on it: who comes next would take it for left."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    first, _second = Store(url), Store(url)
+    first.append("sales", events(0, 5))
+    command = "import sys; from ringbound.store import Store; s = Store(sys.argv[1]); print(len(s.tail(0))); s.close()"
+    for number in range(3):
+        _third = Store(url)
+        done = subprocess.run([sys.executable, "-c", command, url], capture_output=True, text=True, check=True)
+        assert done.stdout == f"{5 * (number + 1)}\n"
+        assert (tmp_path / "store.db-wal").exists()
+        first.append("sales", events(5 * (number + 1), 5))
+
+
+@pytest.mark.parametrize("content", [b"", "another's"])
+def test_another_database_is_left_as_it_is(tmp_path, content):
+    place = tmp_path / "other.db"
+    if content:
+        with sqlite3.connect(place) as connection:
+            connection.execute("CREATE TABLE events (what TEXT)")
+    else:
+        place.write_bytes(b"")
+    with pytest.raises(StoreError, match="another database"):
+        Store(f"sqlite:///{place}", make=False)
+    with sqlite3.connect(place) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+    assert tables == (["events"] if content else [])
