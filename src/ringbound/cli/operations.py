@@ -18,11 +18,12 @@ def status(
     window: Annotated[str, typer.Option(help="How far back to look, like 90min, 24h or 7d.")] = "24h",
     store: StoreOption = None,
 ) -> None:
-    """Say on one screen what answered of late and how fast, how old each source's news is, and who may ask."""
+    """Say on one screen what answered of late and how fast, what serves, how old each source's news is, and who may ask."""
     import pandas as pd
 
     from ringbound.features.view import microseconds
     from ringbound.problem.declaration import load_problem
+    from ringbound.rollout.view import status_lines
     from ringbound.store import WALL, instant
 
     opened, since = open_store(store), WALL.now() - microseconds(window)
@@ -47,13 +48,14 @@ def status(
         behind = (
             "no events" if newest is None else f"{((end.newest or newest) - newest) / 3.6e9:.1f} h behind the newest"
         )
-        limit = f", not gone by after {source.stale}" if source.stale else ""
+        limit = f", stale after {source.stale}" if source.stale else ""
         typer.echo(f"  {name}: {behind}{limit}")
+    for name in opened.environments():
+        typer.echo(f"{name}: {status_lines(opened.facts(name))[0]}")
     keys = opened.all_keys()
     hold = sum(key.revoked_at is None for key in keys)
-    typer.echo(
-        f"keys: {hold} hold, {len(keys) - hold} revoked" if keys else "keys: none; anybody on this machine may ask"
-    )
+    says = f"keys: {hold} hold, {len(keys) - hold} revoked" + ("" if hold else "; nobody may ask")
+    typer.echo(says if keys else "keys: none; where a service listens to this machine alone, anybody here may ask")
 
 
 @app.command()

@@ -34,13 +34,15 @@ class Finding:
 class Evidence:
     """What has been seen of champion and challenger on the same rows, as counts and sums that are added to.
 
-    Rows that were answered at once have much in common, so each batch counts once: `failures`, `rungs` and `slow` count
-    those in which one of the two failed, was on a lower rung, or was slower, for more rows than the other: first the
-    challenger, then the champion. `apart` is the sum, over the batches that `both` answered, of the share of rows that got
-    different answers. `loss` and `loss_squares` are sums over the `matured` rows of what the challenger lost more.
+    Of the rows, so many were `answered` by the challenger to who asked. Rows that were answered at once have much in common,
+    so each batch counts once: `failures`, `rungs` and `slow` count those in which one of the two failed, was on a lower rung,
+    or was slower, for more rows than the other: first the challenger, then the champion. `apart` is the sum, over the batches
+    that `both` answered, of the share of rows that got different answers. `loss` and `loss_squares` are sums over the
+    `matured` rows of what the challenger lost more.
     """
 
     pairs: int = 0
+    answered: int = 0
     batches: int = 0
     failures: tuple[int, int] = (0, 0)
     rungs: tuple[int, int] = (0, 0)
@@ -58,6 +60,7 @@ class Evidence:
 
     def _add_batch(self, batch: list[Pair], plan: Plan, task: Task) -> None:
         self.pairs += len(batch)
+        self.answered += sum(one.arm == "challenger" for one in batch)
         self.batches += 1
         self.failures = _added(self.failures, _count(batch, "challenger_failed"), _count(batch, "champion_failed"))
         self.rungs = _added(self.rungs, _count(batch, "challenger_lower"), _count(batch, "champion_lower"))
@@ -87,7 +90,7 @@ class Evidence:
             "latency": (self.slow, f"more than {plan.slower:g} times as slow"),
         }
         bets: dict[str, tuple[float, float, float, str]] = {
-            gate: (*counts, 0.5, f"{words} in {counts[0]:,} of {self.batches:,} batches, the champion in {counts[1]:,}")
+            gate: (*counts, 0.5, f"{words} in {counts[0]:,} of {self.batches:,} batches; the champion in {counts[1]:,}")
             for gate, (counts, words) in worse.items()
         }
         share = self.apart / self.both if self.both else 0.0

@@ -7,10 +7,12 @@ from typing import Any
 from ringbound.errors import RolloutError
 from ringbound.rollout.judge import GATES
 from ringbound.rollout.plan import Plan, State, state_of
-from ringbound.store import Fact, instant
+from ringbound.store import WALL, Fact, instant
 
 BARS = "▁▂▃▄▅▆▇█"
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#e15759")
+CLOSE = 0.5
+"""The share of what stops a roll-out from which it is said to be close."""
 SHOWN = 40
 """Looks that a terminal has room for."""
 
@@ -39,26 +41,57 @@ def last_start(facts: Sequence[Fact]) -> int | None:
     return next((i for i in reversed(range(len(facts))) if facts[i].kind == "start"), None)
 
 
-def status_lines(facts: Sequence[Fact]) -> list[str]:
-    """Return how an environment stands: what serves, and the roll-out that is on or was the last."""
-    now, begun = state_of(facts), last_start(facts)
-    lines = [f"serves     {_served(now)}"]
+def status_lines(facts: Sequence[Fact], now: int | None = None) -> list[str]:
+    """Return how an environment stands at a time, by default now: first what to make of it, and what can be done."""
+    stands, begun = state_of(facts), last_start(facts)
+    lines = [f"serves     {_served(stands)}"]
     if begun is None:
-        return [*lines, "roll-out   none yet"]
-    start, plan = facts[begun], _plan(facts[begun])
-    lines += [f"roll-out   {start.version} (model {start.model}), {_stands(now, facts[begun:])}"]
+        return [*lines, "roll-out   none yet: ringbound rollout start"]
+    since = facts[begun:]
+    start, plan, known = since[0], _plan(since[0]), _last_evidence(since)
+    lines = [f"{_verdict(stands, since, known, WALL.now() if now is None else now)}", "", *lines]
+    lines += [f"roll-out   {start.version} (model {start.model}), begun {instant(start.at)[:19]} UTC"]
     if plan:
-        lines += [f"steps      {steps_of(plan, now)}, each for {plan.hold_s:g} s and {plan.rows:,} rows"]
-    series = weights(facts, start.seq)
-    findings = _latest(facts[begun:])
-    if not findings:
-        return [*lines, "evidence   no rows yet"]
-    lines += [f"rows       {series[-1][0]:,} answered by both"]
+        lines += [f"steps      {steps_of(plan, stands)}, each for {plan.hold_s:g} s and {plan.rows:,} rows at least"]
+        lines += [
+            f"keys       by {plan.key or 'the whole row'}; after the last step {'it serves' if plan.promote else 'it stays'}"
+        ]
+    if known is None:
+        return [*lines, "evidence   none: no service has answered by both; see its log, where this lasts"]
+    told = f"{known.get('answered', 0):,} of them to who asked by {start.version}"
+    lines += [f"rows       {known['pairs']:,} answered by both, {told}"]
+    lines += ["", "against it, as a share of what stops it"]
+    series, findings = weights(facts, start.seq), {one["gate"]: one for one in known["findings"]}
     for gate in (name for name in GATES if name in findings):
         line = bars([weight.get(gate, 0.0) for _, weight in series[-SHOWN:]])
         one = findings[gate]
-        lines += [f"{gate:<10} {one['weight']:>5.0%} {line}  {one['says']}"]
-    return [*lines, "           evidence against the challenger, as a share of what stops it"]
+        share = "    –" if gate == "loss" and not known.get("matured") else f"{one['weight']:>5.0%}"
+        lines += [f"{gate:<10} {share} {line}  {one['says']}"]
+    return lines
+
+
+def _verdict(stands: State, since: Sequence[Fact], known: dict[str, Any] | None, now: int) -> str:
+    """Return what to make of a roll-out, in a line, and what can be done."""
+    start, on = since[0], stands.rollout
+    if on is None:
+        return f"{start.version}: {_ended(since)}"
+    to = "in shadow" if on.share == 0 else f"for {_share(on.share)} of keys"
+    if known is None:
+        return f"{start.version} is on, {to}, and nothing is known of it yet"
+    worst = max(known["findings"], key=lambda one: one["weight"])
+    health = f"close to a stop: {worst['gate']} {worst['weight']:.0%}" if worst["weight"] > CLOSE else "healthy"
+    left_s = max(0.0, on.plan.hold_s - (now - on.since) / 1e6)
+    left = max(0, on.plan.rows - (known["pairs"] - on.pairs_before))
+    if on.step + 1 < len(on.plan.steps) or on.plan.promote:
+        then = _share(on.plan.steps[on.step + 1]) if on.step + 1 < len(on.plan.steps) else "it serves"
+        when = f"in {left_s:.0f} s and {left:,} rows"
+        return f"{start.version} is on, {to}, {health}; next, {when}: {then}; or ringbound rollout stop"
+    if left_s or left:
+        return f"{start.version} is on, {to}, {health}; its last step ends in {left_s:.0f} s and {left:,} rows"
+    return (
+        f"{start.version} has passed all steps, {health}; next: ringbound registry promote {start.version} "
+        f"{start.environment}, or ringbound rollout stop"
+    )
 
 
 def steps_of(plan: Plan, now: State) -> str:
@@ -127,9 +160,8 @@ def _chart(series: Sequence[tuple[int, dict[str, float]]]) -> str:
     )
 
 
-def _latest(facts: Sequence[Fact]) -> dict[str, dict[str, Any]]:
-    told = next((told for fact in reversed(facts) if (told := _evidence(fact))), None)
-    return {one["gate"]: one for one in told["findings"]} if told else {}
+def _last_evidence(facts: Sequence[Fact]) -> dict[str, Any] | None:
+    return next((told for fact in reversed(facts) if (told := _evidence(fact))), None)
 
 
 def _evidence(fact: Fact) -> dict[str, Any] | None:
@@ -162,21 +194,20 @@ def plain(text: Any) -> str:
 
 def _served(now: State) -> str:
     one = now.champion
-    return f"{one.version} (model {one.model}) since {instant(one.at)[:19]}" if one else "what it was started with"
+    return f"{one.version} (model {one.model}) since {instant(one.at)[:19]} UTC" if one else "what it was started with"
 
 
-def _stands(now: State, since: Sequence[Fact]) -> str:
-    if now.rollout:
-        share = now.rollout.share
-        return f"on, {'in shadow' if share == 0 else f'for {_share(share)} of keys'} since {instant(now.rollout.since)[:19]}"
+def _ended(since: Sequence[Fact]) -> str:
     ended = next((fact for fact in since if fact.kind in ("stop", "serve")), None)
     if ended is None:
         return "on, by another version of ringbound"
-    if ended.kind == "serve":
-        return (
-            f"{'promoted' if ended.code == since[0].code else 'ended by another version'} at {instant(ended.at)[:19]}"
-        )
-    return f"stopped at {instant(ended.at)[:19]}: {plain(ended.details.get('why', ''))}"
+    when = f"at {instant(ended.at)[:19]} UTC"
+    why = plain(ended.details.get("why", ""))
+    if ended.kind == "stop":
+        return f"stopped {when}: {why}"
+    if ended.code != since[0].code:
+        return f"ended {when}, as {ended.version} was given what it was rolled out in: {why}"
+    return f"promoted {when}" if "evidence" in ended.details else f"promoted by hand {when}: {why}"
 
 
 def _says(fact: Fact) -> str:

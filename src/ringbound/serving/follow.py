@@ -118,7 +118,8 @@ class Follower:
         for finding in self._judge.evidence.findings(rollout.plan):
             AGAINST.labels(gate=finding.gate).set(finding.weight)
         if decision:
-            LOG.warning("roll-out of %s: %s: %s", rollout.start.version, decision.kind, decision.details.get("why", ""))
+            says = decision.details.get("why") or f"after {decision.details.get('pairs', 0):,} rows"
+            LOG.warning("roll-out of %s: %s: %s", rollout.start.version, decision.kind, says)
 
 
 def _says(state: State, arms: Arms) -> str:

@@ -347,7 +347,8 @@ def test_reasons_cannot_forge_lines_nor_send_signs_to_a_terminal():
     facts = [fact(1, "serve", "1", why=why), fact(2, "start", "2", plan=PLAN.to_json()), fact(3, "stop", "2", why=why)]
     lines = [*history_lines(facts), *status_lines(facts)]
     assert len(history_lines(facts)) == 3
-    assert all(line.isprintable() and line.encode() for line in lines)
+    assert all(line.isprintable() for line in lines)
+    assert "\n".join(lines).encode()
     assert "<script>" not in page("prod", facts)
 
 
@@ -366,3 +367,28 @@ def test_a_bento_that_was_damaged_is_put_right(store):
     store.put_bento("c", b"good")
     assert store.bento("c") == b"good"
     assert store.environments() == []
+
+
+def looked(seq: int, pairs: int, **more) -> Fact:
+    return fact(seq, "look", "2", **Evidence(pairs=pairs, batches=pairs, answered=3, **more).to_json(PLAN))
+
+
+def test_the_first_line_says_what_to_make_of_it():
+    plan = Plan(steps=(0.0, 0.5), hold_s=100, rows=50)
+    begun = [fact(1, "serve", "1"), fact(2, "start", "2", plan=plan.to_json())]
+    first = lambda *more, now=0: status_lines([*begun, *more], now)[0]  # noqa: E731
+    assert first() == "v2 is on, in shadow, and nothing is known of it yet"
+    assert (
+        first(looked(3, 20))
+        == "v2 is on, in shadow, healthy; next, in 100 s and 30 rows: 50%; or ringbound rollout stop"
+    )
+    assert "close to a stop: failures 6" in first(looked(3, 20, failures=(6, 0)))
+    last = fact(4, "step", "2", step=1, pairs=60)
+    assert "its last step ends in 100 s and 10 rows" in first(looked(3, 60), last, looked(5, 100))
+    done = first(looked(3, 60), last, looked(5, 110), now=200_000_000)
+    assert done.startswith("v2 has passed all steps, healthy; next: ringbound registry promote v2 prod")
+    assert first(fact(3, "stop", "2", why="slow")) == "v2: stopped at 1970-01-01T00:00:00 UTC: slow"
+    assert "promoted by hand" in first(fact(3, "serve", "2", why="sure"))
+    assert "as v3 was given" in first(fact(3, "serve", "3", why="other"))
+    (loss,) = [line for line in status_lines([*begun, looked(3, 20)], 0) if line.startswith("loss")]
+    assert loss.split()[1] == "–"

@@ -36,7 +36,9 @@ async def post(path: HotPath) -> tuple[int, dict, dict]:
 
 
 def served(route) -> HotPath:
-    return HotPath(None, service=lambda: SimpleNamespace(routes={"/predict": route}, access=OPEN))
+    return HotPath(
+        None, service=lambda: SimpleNamespace(routes={"/predict": route}, pages={}, traces=None, access=OPEN)
+    )
 
 
 def test_slow_requests_of_others_refuse_nobody():
@@ -51,7 +53,7 @@ def test_slow_requests_of_others_refuse_nobody():
             return {}
 
         slow, path = served(either), served(quick)
-        path.service = lambda: SimpleNamespace(routes={"/predict": quick}, access=OPEN)
+        path.service = lambda: SimpleNamespace(routes={"/predict": quick}, pages={}, traces=None, access=OPEN)
         hanging = [asyncio.create_task(post(slow)) for _ in range(200)]
         statuses = []
         for _ in range(20):

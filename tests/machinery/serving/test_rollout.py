@@ -447,7 +447,7 @@ def test_a_good_challenger_goes_its_steps_and_serves(serving, store, versions):
     assert serving.arms.challenger is None
     lines = "\n".join(status_lines(facts(store)))
     assert "promoted" in lines
-    assert "evidence against the challenger" in lines
+    assert "as a share of what stops it" in lines
     assert [line.split()[1] for line in history_lines(facts(store))] == kinds
     assert "<polyline" in page("prod", facts(store))
 
