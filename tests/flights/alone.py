@@ -4,6 +4,7 @@ python alone.py FOLDER   the folder of an unpacked Bento
 """
 
 import asyncio
+import importlib
 import json
 import re
 import sys
@@ -41,19 +42,23 @@ class Refuses:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-folder = Path(sys.argv[1])
-lines = (folder / "env/python/requirements.txt").read_text().splitlines()
-there = needed([line.partition("==")[0] for line in lines if re.match(r"\w", line)])
-shipped = {path.stem for path in (folder / "src").iterdir()}
-others = {module for module, of in packages_distributions().items() if not there & {*map(plain, of)}} - shipped
-assert {"pandas", "sklearn", "pyarrow", "dvc"} <= others
-sys.meta_path.insert(0, Refuses(others))
-sys.path.insert(0, str(folder / "src"))
+def main(folder: Path) -> None:
+    """Refuse what is not asked for, import the service, and print its answers."""
+    lines = (folder / "env/python/requirements.txt").read_text().splitlines()
+    there = needed([line.partition("==")[0] for line in lines if re.match(r"\w", line)])
+    shipped = {path.stem for path in (folder / "src").iterdir()}
+    others = {module for module, of in packages_distributions().items() if not there & {*map(plain, of)}} - shipped
+    assert {"pandas", "sklearn", "pyarrow", "dvc"} <= others
+    sys.meta_path.insert(0, Refuses(others))
+    sys.path.insert(0, str(folder / "src"))
+    made = importlib.import_module("service").Service.inner()
+    rows = [
+        {name: value for name, value in row.items() if name != "at"} for row in made.serving.bundle.problem.examples
+    ]
+    answers = asyncio.run(made.serving.predict(rows, explain=True))
+    made.shutdown()
+    print(json.dumps(answers))
 
-import service  # noqa: E402
 
-made = service.Service.inner()
-rows = [{name: value for name, value in row.items() if name != "at"} for row in made.serving.bundle.problem.examples]
-answers = asyncio.run(made.serving.predict(rows, explain=True))
-made.shutdown()
-print(json.dumps(answers))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -100,7 +100,7 @@ def test_answers_are_made_again_from_their_records(clone, service, recent):
     assert re.search(rf"{told['lineage']['model']} +full +[1-9]\d+ +1 +0\.\d+ +1\.0 +\d\.\d+", said)
     status = clone.call("ringbound", "ops", "status").stdout
     assert re.search(rf"{told['lineage']['model']} +full +[1-9]\d+ +1 +\d+\.\d", status)
-    assert "arrivals: 0.0 h behind the newest, not gone by after 12h" in status
+    assert "arrivals: 0.0 h behind the newest, stale after 12h" in status
     store = Store(f"sqlite:///{clone.root}/data/ops/store.db", archive=clone.root / "data/ops/archive")
     store.put_away(2**62)
     with urllib.request.urlopen(f"{service.address}/receipts/{name}") as answer:

@@ -88,7 +88,7 @@ class Plan:
 
         >>> plan = Plan(key="who", salt="first")
         >>> [plan.arm({"who": name}, 0.5) for name in ("ann", "bob", "cid")]
-        ['champion', 'challenger', 'champion']
+        ['challenger', 'challenger', 'champion']
         """
         if share in (0.0, 1.0):
             return "challenger" if share else "champion"

@@ -48,7 +48,7 @@ def half_width(number: int, variance: float, alpha: float) -> float:
     `number` values have this `variance`. Infinite where they are too few.
 
     >>> round(half_width(1000, 1.0, 0.01), 3), half_width(50, 1.0, 0.01)
-    (0.114, inf)
+    (0.106, inf)
     """
     if number < FEWEST:
         return math.inf

@@ -124,7 +124,7 @@ def page(environment: str, facts: Sequence[Fact]) -> str:
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(environment)}: what serves</title><style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-pre {{ background: #f6f6f4; padding: 1rem; overflow-x: auto; font-size: 13px }} svg {{ width: 100%; height: auto }}
+pre {{ background: #f6f6f4; padding: 1rem; white-space: pre-wrap; font-size: 13px }} svg {{ width: 100%; height: auto }}
 table {{ border-collapse: collapse; width: 100% }} td, th {{ text-align: left; padding: .3rem .6rem .3rem 0;
 border-top: 1px solid #ddd; vertical-align: top }} td:first-child {{ white-space: nowrap }}
 </style><h1>{escape(environment)}</h1><pre>{lines}</pre>{chart}<h2>What was decided</h2>
@@ -183,7 +183,7 @@ def _plan(fact: Fact) -> Plan | None:
 
 
 def plain(text: Any) -> str:
-    """Return what somebody wrote as one line that can be printed anywhere.
+    r"""Return what somebody wrote as one line that can be printed anywhere.
 
     >>> plain("a\nb\x1b[31m")
     'a b?[31m'

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ringbound.errors import StoreError
-from ringbound.store.archive import KEYS, TABLES, Archive, Archived, move
+from ringbound.store.archive import DELETED_BY, TABLES, Archive, Archived, move
 from ringbound.store.clock import WALL, Clock
 from ringbound.store.reach import Reached
 from ringbound.store.records import Answered, Judged, LoggedOutcome, Outcome, Prediction, Told
@@ -244,7 +244,7 @@ class AnswerLog(Reached):
 
     def _drop(self, kind: str, keys: Sequence[Any]) -> None:
         """Delete rows by their keys, few at once: who records an answer does not wait for all."""
-        key = TABLES[kind].c[KEYS[kind]]
+        key = TABLES[kind].c[DELETED_BY[kind]]
         for some in _few(keys):
             with self._writing() as connection:
                 connection.execute(sa.delete(TABLES[kind]).where(key.in_(some)))

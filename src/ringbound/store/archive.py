@@ -26,7 +26,7 @@ IDENTITY = {
     "seals": ("chain", "number"),
 }
 """What tells rows apart, also after a backup was put back, when the store gives the same numbers to other rows."""
-KEYS = {"predictions": "prediction_id", "outcomes": "seq", "seals": "seal"}
+DELETED_BY = {"predictions": "prediction_id", "outcomes": "seq", "seals": "seal"}
 """By what a store deletes rows."""
 TABLES = {"predictions": PREDICTIONS, "outcomes": OUTCOMES, "seals": SEALS}
 TIMES = {"predictions": "made_at", "outcomes": "available_at", "seals": "made_at"}
@@ -138,7 +138,7 @@ def move(
         return rows
 
     def delete(kind: str, rows: Sequence[tuple]) -> None:
-        place = [column.name for column in TABLES[kind].c].index(KEYS[kind])
+        place = [column.name for column in TABLES[kind].c].index(DELETED_BY[kind])
         drop(kind, [row[place] for row in rows])
 
     old = sa.select(PREDICTIONS).where(PREDICTIONS.c.made_at < before)
