@@ -123,7 +123,7 @@ def promote(
     push: PushOption = "",
     store: StoreOption = None,
 ) -> None:
-    """Give an environment a version that has passed the gates; services that follow it serve it within a second."""
+    """Give an environment a version that has passed the gates; services that follow it serve it within two seconds."""
     opened = _registry()
     _finish(opened, opened.promote(version, environment, force=force, reason=reason), push)
     typer.echo(f"{environment} has {version}{_published(opened, environment, store, reason or 'promoted')}")
@@ -136,7 +136,7 @@ def rollback(
     push: PushOption = "",
     store: StoreOption = None,
 ) -> None:
-    """Give an environment back what it had before; services that follow it serve it within a second."""
+    """Give an environment back what it had before; services that follow it serve it within two seconds."""
     opened = _registry()
     _check_settled(opened, environment, store)
     entry = opened.rollback(environment, reason=reason)
