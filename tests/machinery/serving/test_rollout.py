@@ -247,7 +247,9 @@ def test_promotions_and_rollbacks_under_load_cost_no_request_and_no_record(servi
     assert [answer["reason"] for answer in answers].count(None) > 0.9 * len(answers)
     eventually(lambda: not serving._retired, 20)
     kept = {one.prediction_id: one for one in store.predictions(1_000_000)}
-    assert {answer["prediction_id"] for answer in answers} == kept.keys()
+    assert {answer["prediction_id"] for answer in answers} <= kept.keys()
+    # One that was stepped down just as the thread wrote it is there twice, by either rung.
+    assert len(kept) - len(answers) <= sum(answer["reason"] is not None for answer in answers)
     for answer in answers:
         one = kept[answer["prediction_id"]]
         assert (one.model_version, one.answer) == (answer["model_version"], answer["probability"])
