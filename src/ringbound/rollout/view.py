@@ -166,9 +166,9 @@ def _last_evidence(facts: Sequence[Fact]) -> dict[str, Any] | None:
 
 def _evidence(fact: Fact) -> dict[str, Any] | None:
     """Return what was known when a fact was; None where it says nothing of that, or in other words."""
-    told = fact.details if fact.kind == "look" else fact.details.get("evidence")
+    told: Any = fact.details if fact.kind == "look" else fact.details.get("evidence")
     try:
-        known = isinstance(told, dict) and all({*one} >= {"gate", "says", "weight"} for one in told["findings"])
+        known = isinstance(told["pairs"], int) and all({*one} >= {"gate", "says", "weight"} for one in told["findings"])
     except (KeyError, TypeError):
         known = False
     return told if known else None
@@ -215,7 +215,10 @@ def _says(fact: Fact) -> str:
         found = _plan(fact)
         return f"beside the champion: {steps_of(found, State())}" if found else "beside the champion"
     if fact.kind == "step":
-        return f"step {fact.details.get('step', 0) + 1}, after {fact.details.get('pairs', 0):,} rows"
+        number, pairs = fact.details.get("step"), fact.details.get("pairs")
+        if not isinstance(number, int) or not isinstance(pairs, int):
+            return "a step that cannot be read"
+        return f"step {number + 1}, after {pairs:,} rows"
     return plain(fact.details.get("why", ""))
 
 

@@ -319,7 +319,16 @@ def test_what_is_decided_is_decided_once_and_looks_are_kept_now_and_then(store):
 
 
 @pytest.mark.parametrize(
-    "details", ["not json", "[]", '{"plan": 7}', '{"plan": {"steps": [9]}}', '{"step": 9, "pairs": 0}']
+    "details",
+    [
+        "not json",
+        "[]",
+        '{"plan": 7}',
+        '{"plan": {"steps": [9]}}',
+        '{"step": 9, "pairs": 0}',
+        '{"step": "x"}',
+        '{"findings": []}',
+    ],
 )
 @pytest.mark.parametrize("kind", ["start", "step", "stop", "serve", "look", "weird"])
 def test_facts_that_nobody_can_read_hold_nothing_up(store, kind, details):
