@@ -4,7 +4,8 @@
 __all__ = ['AIRPORT', 'CARRIER', 'FLIGHT', 'TAILNUM', 'ORIGIN', 'DEST', 'WHO', 'REQUEST', 'NEW_YORK', 'DEPARTURES', 'ARRIVALS',
            'WEATHER', 'QUEUES', 'PLACES', 'NUMBERS', 'AIRCRAFT', 'SKY', 'FAMILIES', 'FEATURES', 'local_dep',
            'dep_minute', 'weekday', 'block_min', 'flight_number', 'holiday_table', 'holiday_gap_d', 'seats',
-           'aircraft_age_y', 'dest_lat', 'dest_lon', 'measured', 'dep_late', 'arr_late', 'hours', 'label', 'local_day']
+           'aircraft_age_y', 'dest_lat', 'dest_lon', 'measured', 'dep_late', 'arr_late', 'local_day', 'hours',
+           'corrected', 'label']
 
 # %% ../../notebooks/features.ipynb #5ef62c21
 import numpy as np
@@ -241,9 +242,23 @@ FEATURES = FeatureSet(
 )
 
 # %% ../../notebooks/features.ipynb #f050d902
+def local_day(sched_dep):
+    """Return the day of departure in New York as text."""
+    return sched_dep.dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")
+
+
 def hours(number: float) -> np.timedelta64:
     """Return a duration, to the second."""
     return np.timedelta64(round(number * 3600), "s")
+
+
+def corrected(late, flights, feedback):
+    """Return labels (n,), those that came back from a service in the place of the record's: the latest of each flight."""
+    day = local_day(feedback["sched_dep"]).str.replace("-", "")
+    number = feedback["flight"].astype("Int64").astype("str")
+    name = day + "." + feedback["carrier"] + "." + number + "." + feedback["origin"]
+    told = feedback.assign(flight_id=name).sort_values("available_at").drop_duplicates("flight_id", keep="last")
+    return flights["flight_id"].map(told.set_index("flight_id")["outcome"]).fillna(late)
 
 
 def label(flights, arrivals, *, through, late_min: float, mature_h: float):
@@ -251,8 +266,3 @@ def label(flights, arrivals, *, through, late_min: float, mature_h: float):
     delay = flights["flight_id"].map(arrivals.set_index("flight_id")["arr_delay"])
     final = flights["sched_arr"] + hours(mature_h) <= through
     return (delay >= late_min).astype("float64").where(delay.notna() & final)
-
-# %% ../../notebooks/features.ipynb #ec088283
-def local_day(sched_dep):
-    """Return the day of departure in New York as text."""
-    return sched_dep.dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")

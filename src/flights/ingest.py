@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['MISSING', 'NEW_YORK', 'CARIBBEAN', 'OBSERVED', 'FLIGHTS', 'WEATHER', 'PLANES', 'AIRPORTS', 'FLIGHT', 'EVENT',
-           'SCHEDULE', 'DEPARTURE', 'ARRIVAL', 'OBSERVATION', 'published', 'all_airports', 'on_clock', 'scheduled',
-           'flight_id', 'schedules', 'events', 'observations', 'known', 'tables']
+           'SCHEDULE', 'DEPARTURE', 'ARRIVAL', 'OBSERVATION', 'ASKED', 'published', 'all_airports', 'on_clock',
+           'scheduled', 'flight_id', 'schedules', 'events', 'observations', 'known', 'feedback_table', 'tables']
 
 # %% ../../notebooks/ingest.ipynb #4224bd0c
 import importlib.util
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ringbound import Files, Table, to_utc
+from ringbound import Feedback, Files, Table, to_utc
 
 # %% ../../notebooks/ingest.ipynb #d9e5039a
 MISSING = ["", "NA"]
@@ -159,7 +159,17 @@ OBSERVATION = {
 }
 
 # %% ../../notebooks/ingest.ipynb #c92ab396
-def tables(lag_min: dict[str, float]) -> list[Table]:
+ASKED = {**FLIGHT, "sched_dep": "timestamp", "sched_arr": "timestamp"}
+"""The fields of a question."""
+
+
+def feedback_table(store: str) -> Table:
+    """Return the table of what a service was asked and what came of it."""
+    source = Feedback(store, ASKED, mature="36h")
+    return Table("feedback", source, source.columns, ("available_at", "prediction_id"), "available_at")
+
+
+def tables(lag_min: dict[str, float], feedback: str = "") -> list[Table]:
     """Return the tables of this problem, each with its source. Events are filed by when they were known."""
     airport_file = Files(published("airports.csv"), AIRPORTS, missing=MISSING)
     zones = all_airports(airport_file.read(None, pd.Timestamp.max).rows).set_index("faa")["tzone"].dropna().to_dict()
@@ -182,4 +192,5 @@ def tables(lag_min: dict[str, float]) -> list[Table]:
         ),
         Table("airports", airport_file, AIRPORTS, ("faa",), shape=all_airports),
         Table("planes", Files(published("planes.csv"), PLANES, missing=MISSING), PLANES, ("tailnum",)),
+        *([feedback_table(feedback)] if feedback else []),
     ]

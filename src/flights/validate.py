@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['INSTANT', 'HAPPENED', 'FORESEEN', 'CONTRACTS', 'text', 'number', 'known', 'flights_contract', 'events_contract',
-           'weather_contract', 'airports_contract', 'planes_contract']
+           'weather_contract', 'airports_contract', 'planes_contract', 'feedback_contract']
 
 # %% ../../notebooks/validate.ipynb #253ed9d3
 from collections.abc import Callable, Mapping
@@ -98,6 +98,20 @@ def planes_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
     }
     columns["year"] = pa.Column(pd.Int64Dtype(), pa.Check.in_range(1930, 2100), nullable=True)
     return pa.DataFrameSchema(columns)
+
+
+def feedback_contract(tables: Mapping[str, pd.DataFrame]) -> pa.DataFrameSchema:
+    """Return the contract of what a service was asked and what came of it."""
+    return pa.DataFrameSchema(
+        {
+            "prediction_id": pa.Column(str, unique=True),
+            "carrier": text(r"^[A-Z0-9]{2}$"),
+            "origin": pa.Column(str, known(tables["airports"]["faa"], "airport")),
+            "sched_dep": pa.Column(INSTANT),
+            "outcome": pa.Column(pa.Float64, pa.Check.isin([0.0, 1.0])),
+            "propensity": pa.Column(pa.Float64, pa.Check.gt(0.0)),
+        }
+    )
 
 
 CONTRACTS = {

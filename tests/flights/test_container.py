@@ -7,7 +7,6 @@ import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -70,7 +69,7 @@ class Container:
 
     post = Service.post
     address = property(lambda self: f"http://127.0.0.1:{self.port}")
-    _headers: ClassVar[dict] = {}
+    token = ""
     _trust = None
 
     def run(self, *command: str) -> str:

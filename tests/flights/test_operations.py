@@ -169,7 +169,7 @@ def test_every_alert_fires_on_its_fault_and_is_silent_otherwise(service, keys, p
     (tmp_path / "away.db").rename(tmp_path / "store.db")
 
     for token, alert in ((keys["slow"], "RingboundOverloaded"), ("nobody's", "RingboundKeysRefused")):
-        service._headers = {"Authorization": f"Bearer {token}"}
+        service.token = token
         with sent(service, "predict", one):
             fires(alert)
     service.stop()

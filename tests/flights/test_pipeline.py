@@ -17,7 +17,8 @@ from ringbound.notebooks.stage import declaration
 from ringbound.workspace.paths import load_yaml
 from workspace_clone import Clone
 
-STAGES = ["code", "ingest", "validate", "features", "problem", "tune", "evaluate", "package"]
+FEW = {"valid_months = 3": 2, "test_months = 2": 1, "trials = 8": 2, "draws = 200": 20, "first = 9": 2}
+STAGES = ["code", "ingest", "validate", "features", "problem", "tune", "evaluate", "package", "monitor"]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,8 @@ def test_force_gives_the_same_bytes_also_where_it_is_killed_on_its_way(clone):
     killed_in(clone, "tune", "dvc", "repro", "--force")
     assert clone.repro() == ["tune"]
     assert clone.lock() == lock
-    assert clone.repro("--force", "--single-item", "evaluate", "package") == ["evaluate", "package"]
+    some = ["evaluate", "package", "monitor"]
+    assert clone.repro("--force", "--single-item", *some) == some
     assert clone.lock() == lock
 
 
@@ -151,7 +153,7 @@ def test_run_all_works_on_defaults_and_touches_no_output(clone, name, monkeypatc
     notebook = clone.root / f"notebooks/{name}.ipynb"
     nb = nbformat.read(notebook, as_version=4)
     for cell in nb.cells:  # the clone has too few months for two and two
-        for default, few in (("valid_months = 3", 2), ("test_months = 2", 1), ("trials = 8", 2), ("draws = 200", 20)):
+        for default, few in FEW.items():
             cell.source = cell.source.replace(default, f"{default.partition(' =')[0]} = {few}")
     started = time.monotonic()
     NotebookClient(nb, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}}).execute()

@@ -51,7 +51,7 @@ def clone(built, tmp_path_factory) -> Clone:
     params.write_text(params.read_text().replace("seed: 20130101", "seed: 5"))
     found.edit_cell("problem", "code", "miss=3.0", "miss=2.0")
     found.edit_cell("problem", "code", "TASK.threshold == 0.25", "TASK.threshold == 1 / 3")
-    found.repro()
+    found.repro("evaluate", "package")
     found.second_gate = found.call("ringbound", "gate").stdout
     commit(found, "second")
     found.call("ringbound", "registry", "register")
@@ -81,7 +81,7 @@ def test_the_report_compares_two_commits_without_running_anything(clone):
     sections = re.findall(r"^#+ (.*)$", said, flags=re.M)
     assert re.match(r"(✅ Promote|❌ Keep|❔ Inconclusive)", sections[0])
     assert sections[1:] == ["Metrics", "Slices", "Calibration", "Decisions that flip", "Bias", "Latency and size", "Data",
-                            "Features", "Parameters", "Stages"]  # fmt: skip
+                            "Features", "Parameters", "Stages", "Cost"]  # fmt: skip
     assert "| `tune.seed` | 20130101 | 5 |" in said
     assert re.search(r"Unchanged, to the bit: data/raw, data/clean", said)
     assert re.search(r"\| tune \| [^|]*parameters", said)
@@ -191,7 +191,8 @@ def test_a_service_follows_its_environment_through_promotion_rollback_and_roll_o
         until(lambda: answers[-1][1] == second, 5)
         other.call("ringbound", "registry", "rollback", "prod", *store)
         until(lambda: answers[-1][1] == first, 5)
-        plan = ("--steps", "shadow,50%,100%", "--hold", "1s", "--rows", "30", "--key", "flight", "--apart", "99%")
+        plan = ("--steps", "shadow,50%,100%", "--hold", "1s", "--rows", "30", "--key", "flight", "--apart", "99%",
+                "--slower", "100")  # fmt: skip
         refused = other.call("ringbound", "rollout", "start", "v2", *plan, "--promote", *store, check=False)
         assert "v2 may not be promoted in prod: its verdict is" in refused.stderr
         assert refused.stderr.count("\n") == 1

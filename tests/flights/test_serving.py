@@ -10,11 +10,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from postgresql import PostgreSQL
+from ringbound.features.history import PAST, deliveries
+from ringbound.features.offline import EventTables
+from ringbound.problem.training import read_requests
 from ringbound.proofs.receipts import check_seals
 from ringbound.store import Store
 from workspace_clone import ROOT, Clone, Service
@@ -452,6 +457,14 @@ def test_with_keys_each_may_ask_what_its_key_is_for_over_https(clone, recent, tm
         status, answer = service.post("predict", {"rows": [without_time(recent[0])]})
         assert (status, len(answer["predictions"])) == (200, 1)
         assert service.post("outcomes", {"outcomes": []})[0] == 403
+        desk = clone.call("ringbound", "keys", "add", "desk", "--role", "ingest", "--store", store).stdout.strip()
+        time.sleep(1)
+        name = answer["predictions"][0]["prediction_id"]
+        told = {"prediction_id": name, "time": "2014-01-02T00:00:00Z", "outcome": True}
+        service.token = desk
+        assert service.post("outcomes", {"outcomes": [told]})[1]["accepted"] == 1
+        assert [one.told_by for one in Store(store).outcomes_of(name)] == ["desk"]
+        service.token = token
         clone.call("ringbound", "keys", "revoke", "shop", "--store", store)
         time.sleep(1)
         assert service.post("predict", {"rows": recent[:1]})[0] == 401
@@ -486,3 +499,78 @@ def test_documentation_page_renders_in_a_browser(service, tmp_path):
     )  # fmt: skip
     assert "/predict" in result.stdout
     assert "Service APIs" in result.stdout
+
+
+def test_a_week_is_served_and_what_went_wrong_is_seen_and_acknowledged(clone, tmp_path):
+    """One turn: days pass, questions and outcomes come, an alert is opened, the page shows it, somebody looks into it."""
+    store = f"sqlite:///{tmp_path}/loop.db"
+    log = Store(store)
+    days = pd.date_range("2013-04-01", periods=8, tz="UTC")
+    pass_time(clone, log, days[0] - pd.Timedelta(days=40), days[0])
+    service = Service(clone, "--clock", "event", "--store", store)
+    try:
+        questions, late = questions_of(clone, days[0], days[-1])
+        outcomes = []
+        for day, following in pairwise(days):
+            pass_time(clone, log, day, following)
+            today = [place for place, row in enumerate(questions) if day <= pd.Timestamp(row["at"]) < following]
+            status, answer = service.post("predict", {"rows": [questions[place] for place in today]})
+            assert status == 200, answer
+            for given, place in zip(answer["predictions"], today, strict=True):
+                known = (pd.Timestamp(questions[place]["at"]) + pd.Timedelta("9h")).isoformat()
+                upside_down = {"prediction_id": given["prediction_id"], "time": known, "outcome": not late[place]}
+                outcomes.append(upside_down)
+        through = ["--through", "2013-04-10T00:00:00Z", "--window", "14d", "--store", store]
+        derived = clone.call("ringbound", "outcomes", "derive", *through).stdout
+        assert f" of {len(questions):,} questions" in derived, derived
+        came = {one.prediction_id: bool(one.outcome) for one in log.judged() if one.outcome is not None}
+        assert len(came) > 0.9 * len(questions)  # the last have not arrived by the end of what is logged
+        table = {one["prediction_id"]: not one["outcome"] for one in outcomes}
+        assert came == {name: table[name] for name in came}
+        for start in range(0, len(outcomes), 1000):
+            status, told = service.post("outcomes", {"outcomes": outcomes[start : start + 1000]})
+            assert status == 200, told
+        assert "nothing is known yet" in urllib.request.urlopen(f"{service.address}/monitor").read().decode()
+        command = ["ringbound", "monitor", *through]
+        done = clone.call(*command, "--out", str(tmp_path / "out"), check=False)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert re.search(r"critical +performance +open", done.stdout), done.stdout
+        assert re.search(r"critical +feedback/anonymous +open", done.stdout), "arrivals say otherwise"
+        assert json.loads((tmp_path / "out/report.json").read_text())["rows"] == len(questions)
+        page = urllib.request.urlopen(f"{service.address}/monitor").read().decode()
+        assert "answers lose more than promised" in page
+        example = re.search(r'href="(/receipts/\w+)"', page)
+        assert example
+        receipt = json.load(urllib.request.urlopen(service.address + example[1]))
+        assert receipt["prediction_id"] == example[1].rpartition("/")[2]
+        assert clone.call("ringbound", "alerts", "--store", store, check=False).returncode == 3
+        for name in re.findall(r"^\w+ +(\S+)  open", done.stdout, re.MULTILINE):
+            why = ["--reason", "outcomes are sent upside down"]
+            clone.call("ringbound", "alerts", "acknowledge", name, *why, "--store", store)
+        assert clone.call("ringbound", "alerts", "--store", store).returncode == 0
+        assert "outcomes are sent upside down" in urllib.request.urlopen(f"{service.address}/monitor").read().decode()
+        again = clone.call(*command, "--out", str(tmp_path / "out"), check=False)
+        assert again.returncode == 0, again.stdout  # nothing new
+    finally:
+        service.stop()
+
+
+def pass_time(clone: Clone, log: Store, since: pd.Timestamp, until: pd.Timestamp) -> None:
+    """Put into a log what became known from one time to another."""
+    from flights.features import FEATURES
+
+    tables = EventTables(clone.root / "data/clean", FEATURES.sources)
+    for name in FEATURES.sources:
+        events = deliveries(tables, name, since.value // 1000, until.value // 1000).events
+        for start in range(0, len(events), 10_000):
+            log.append(name, events[start : start + 10_000], PAST)
+
+
+def questions_of(clone: Clone, since: pd.Timestamp, until: pd.Timestamp) -> tuple[list[dict], list[bool]]:
+    """Return every other question of some days that has an outcome, as it is sent, and whether the flight was late."""
+    rows = read_requests(clone.root / "data/features")
+    files = sorted((clone.root / "data/features/table").glob("*.parquet"))
+    late = pd.concat([pd.read_parquet(file, columns=["late"]) for file in files], ignore_index=True)["late"]
+    chosen = rows[(rows["at"] >= since) & (rows["at"] < until) & late.notna()].sort_values("at").iloc[::2]
+    times = {name: chosen[name].dt.strftime("%Y-%m-%dT%H:%M:%SZ") for name in ("sched_dep", "sched_arr", "at")}
+    return json.loads(chosen.assign(**times).to_json(orient="records")), late[chosen.index].astype(bool).tolist()

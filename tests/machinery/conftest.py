@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from postgresql import PostgreSQL
 from ringbound.features.asof import LATEST, MINUTE
 from ringbound.features.columns import Reference
 from ringbound.features.frames import columns_of
@@ -160,3 +161,19 @@ class SmallWorkspace:
 def small(tmp_path: Path) -> SmallWorkspace:
     """A workspace in a folder whose name has a space."""
     return SmallWorkspace(tmp_path / "a workspace")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A PostgreSQL server for tests of stores."""
+    found = PostgreSQL(tmp_path_factory.mktemp("postgresql"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    """The URL of an empty store, of both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return request.getfixturevalue("server").database()

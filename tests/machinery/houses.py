@@ -97,7 +97,7 @@ PROBLEM = Problem(
 
 TUNE = """\
 from ringbound import Budget, Candidate, fit_linear, fit_trees, read_training_table, search_models, try_ladder
-from ringbound import workspace, write_model
+from ringbound import learn_profile, workspace, write_model
 from ringbound.workspace import layout
 from houses.problem import PROBLEM
 
@@ -110,7 +110,8 @@ candidate = {"linear": LINEAR, "trees": TREES}[kind]
 full = search_models(rows, [candidate], Budget(2, seed))
 reduced = search_models(rows, [LINEAR], Budget(2, seed), features=PROBLEM.features.plain)
 ladder = try_ladder(full, reduced)
-bundle = write_model(workspace.stage_folder(layout.MODELS), ladder.refit(), ladder, training, None)
+profile = learn_profile(ladder)
+bundle = write_model(workspace.stage_folder(layout.MODELS), ladder.refit(), ladder, training, None, profile=profile)
 bundle.model.write(workspace.stage_output(layout.MODEL))
 full.progress(), full.parallel(), ladder"""
 
@@ -229,6 +230,7 @@ class Houses:
         for name, value in (("user.name", "Ann"), ("user.email", "ann@example.org")):
             self.call("git", "config", name, value)
         self.call("dvc", "init", "-q")
+        shutil.copyfile(ROOT / ".dvcignore", self.root / ".dvcignore")  # what Python leaves beside sources is none
         self.call("ringbound", "notebooks", "export")
 
     def call(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:

@@ -20,8 +20,9 @@ FLOORS = [
     {"features"},
     {"problem"},
     {"models", "rollout"},
-    {"evaluation", "proofs", "serving", "batch"},
+    {"evaluation", "feedback", "monitoring", "proofs", "serving", "batch"},
     {"notebooks", "release"},
+    {"simulation"},
     {"testing"},
     {"cli"},
 ]

@@ -50,6 +50,15 @@ def test_regression_answers_values(houses):
     assert len(unseen) == 2
 
 
+def test_values_are_watched_too(houses):
+    said = houses.call("ringbound", "monitor", "--through", "2020-07-01", "--window", "60d").stdout
+    assert "all is well" in said
+    report = json.loads((houses.root / "data/ops/monitor/report.json").read_text())
+    assert (report["rows"], report["answer"], report["loss"]) == (6, "value", "mse")
+    assert "is guarded" not in said or "not watched" in said
+    assert houses.call("ringbound", "alerts").stdout == "no alert is open\n"
+
+
 def test_batch_gives_the_same_values(houses):
     (houses.root / "rows.csv").write_text(
         "district,area,built,owner,at\n"

@@ -86,7 +86,8 @@ def csv_chunks(file: Path, size: int) -> Iterator[Chunk]:
             raise InputError(f"{file.name}: line {count.broken}: {UNCLOSED}")
         block = pyarrow.csv.ReadOptions(block_size=max(CHUNK_BYTES, 2 * count.longest), use_threads=False)
         skip = pyarrow.csv.ParseOptions(invalid_row_handler=lambda row: "skip", newlines_in_values=count.quoted)
-        names = pyarrow.csv.open_csv(raw, read_options=block, parse_options=skip).schema.names
+        with file.open("rb") as first:  # of its own, since the reader goes on reading ahead
+            names = pyarrow.csv.open_csv(first, read_options=block, parse_options=skip).schema.names
         raw.seek(0)
         with pyarrow.csv.open_csv(
             raw,

@@ -192,9 +192,12 @@ class _Scorer:
         failed = errors != None  # noqa: E711 - elementwise
         done = answer_by_ladder(bundle, columns, windowed, reasons)
         decisions = bundle.task.decide(done.values)
+        decided, _ = bundle.problem.exposure.decided(columns, decisions, n)
         added: dict[str, Any] = {bundle.task.answer: pa.array(done.values, mask=failed)}
         if decisions is not None:
-            added["decision"] = pa.array(decisions, mask=failed)
+            added["decision"] = pa.array(
+                [None if bad else one for bad, one in zip(failed, decided, strict=True)], pa.bool_()
+            )
         added["model_version"] = pa.repeat(bundle.version, n)
         added["rung"] = pa.array(done.rungs, pa.string(), mask=failed)
         added["reason"] = pa.array(done.reasons, pa.string(), mask=failed)

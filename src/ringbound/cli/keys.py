@@ -7,6 +7,7 @@ import typer
 
 from ringbound import workspace
 from ringbound.cli.options import StoreOption, open_store
+from ringbound.errors import StoreError
 
 app = typer.Typer(no_args_is_help=True, help="Say who may ask a service; it knows a second later, without a restart.")
 Role = StrEnum("Role", ["predict", "ingest", "operate"])
@@ -24,8 +25,12 @@ def add(
     store: StoreOption = None,
 ) -> None:
     """Make a key and print it, once: the store has a digest of it only."""
+    from ringbound.feedback.derive import EVENTS
+    from ringbound.feedback.final import NOBODY
     from ringbound.store import Store
 
+    if name in (EVENTS, NOBODY):
+        raise StoreError(f"keys: expected another name than {name!r}, which stands for outcomes that no key told")
     typer.echo(Store(store or workspace.default_store()).add_key(name, [one.value for one in role], rate))
 
 

@@ -6,7 +6,23 @@ from typing import Any
 
 import typer
 
-from ringbound.cli import events, features, keys, operations, outcomes, pipeline, receipts, release, rollout, serving
+from ringbound.cli import (
+    cost,
+    events,
+    features,
+    history,
+    keys,
+    monitor,
+    operations,
+    outcomes,
+    pipeline,
+    receipts,
+    release,
+    retrain,
+    rollout,
+    serving,
+    simulate,
+)
 from ringbound.errors import RingboundError, one_line
 
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -23,16 +39,22 @@ for command in (
     pipeline.summary,
     serving.score,
     serving.serve,
-    outcomes.outcomes,
+    monitor.monitor,
+    retrain.retrain,
+    simulate.simulate,
+    history.history,
+    cost.cost,
     release.gate,
     release.report,
     release.ladder,
 ):
     app.command()(command)
 app.add_typer(pipeline.notebooks, name="notebooks")
+app.add_typer(monitor.alerts, name="alerts")
 app.add_typer(events.app, name="events")
 app.add_typer(features.app, name="features")
 app.add_typer(keys.app, name="keys")
+app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(operations.app, name="ops")
 app.add_typer(receipts.app, name="receipts")
 app.add_typer(release.registry, name="registry")

@@ -1,4 +1,4 @@
-"""Commands for who keeps it running: `ringbound ops status | archive | container`."""
+"""Commands for who keeps it running: `ringbound ops status | archive | gc | container`."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import StoreOption, archive_folder, open_store
+from ringbound.cli.options import StoreOption, open_store
 from ringbound.errors import WorkspaceError
 
 app = typer.Typer(no_args_is_help=True, help="Keep what runs in order.")
@@ -77,9 +77,34 @@ def archive(
     on = [now.rollout.start.seq for name in opened.environments() if (now := state(opened, name)).rollout]
     done, pairs = opened.put_away(before), opened.drop_pairs(before, on)
     typer.echo(
-        f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to {archive_folder()}"
+        f"{done.predictions:,} predictions, {done.outcomes:,} outcomes and {done.seals:,} seals moved to "
+        + str(workspace.archive_folder())
         + (f"; {pairs:,} comparisons of roll-outs deleted, whose decisions stay" if pairs else "")
     )
+
+
+@app.command()
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only said.")] = False,
+    older_than: Annotated[str, typer.Option(help="The age from which caches of runs go, like 30d.")] = "30d",
+) -> None:
+    """Say what can go: caches, copies, and outputs of commits that no version, branch or tag names. --yes removes it."""
+    from ringbound.features.view import microseconds
+    from ringbound.release.registry import open_registry
+    from ringbound.release.retention import sweeping
+
+    days = microseconds(older_than) / 8.64e10
+    with sweeping(open_registry(workspace.root()), older_than_days=days) as found:
+        for one in found.wastes:
+            typer.echo(f"{one.size / 1e6:>10,.1f} MB  {one.what}, {len(one.paths):,}; {one.means}")
+        for line in [*found.losses, *found.notes]:
+            typer.echo(f"  {line}")
+        if not found.wastes:
+            typer.echo("nothing can go")
+        elif yes:
+            typer.echo(f"{found.clear() / 1e6:,.1f} MB are free")
+        else:
+            typer.echo(f"{found.size / 1e6:,.1f} MB would be free; --yes removes it")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Commands about the pipeline: `ringbound stage | notebooks … | summary`."""
 
+import os
 import warnings
 from typing import Annotated
 
@@ -16,6 +17,7 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml, which i
     from ringbound.notebooks.stage import run
 
     warnings.filterwarnings("ignore", module="nbformat|nbconvert|papermill|traitlets|tqdm")
+    os.environ["RINGBOUND_ARCHIVE"] = str(workspace.archive_folder())  # a stage's kernel sees another root
     run(name, workspace.root())
 
 

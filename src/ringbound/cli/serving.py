@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ringbound import workspace
-from ringbound.cli.options import EngineOption, EventsOption, SchedulerOption, StoreOption, archive_folder
+from ringbound.cli.options import EngineOption, EventsOption, SchedulerOption, StoreOption
 from ringbound.errors import WorkspaceError
 from ringbound.workspace import layout
 
@@ -99,7 +99,7 @@ def serve(
         clock=clock,
         workers=workers,
         snapshot=root / layout.SNAPSHOT,
-        archive=archive_folder(),
+        archive=workspace.archive_folder(),
         keys=root / layout.KEYS,
         step_h=step_h,
         deadline_ms=deadline_ms,

@@ -186,6 +186,11 @@ class FeatureSet:
             self._closures[name] = frozenset({name}).union(*parts)
         return self._closures[name]
 
+    def source_of(self, name: str) -> str | None:
+        """Return the source of the events that a feature looks back on, the first by name of several; None for none."""
+        found = {self.windowed[part][0].events for part in self._closure(name) if part in self.windowed}
+        return min(found, default=None)
+
     def taking(self, field: str) -> list[str]:
         """Return the features whose value depends on a field of the request, in model order."""
         return [

@@ -4,6 +4,7 @@ bundle.json       what it is: see `BundleFacts`
 references.json   the tables that features look things up in
 full.treelite     or full.json: the model
 reduced.treelite  or reduced.json: a model that looks back on no events; prior.json: rates by a few features
+profile.json      what live data are held against: see `ringbound.monitoring`
 
 The rungs full, reduced, prior and default answer the same question, each with less than the one before. A bundle
 has those that beat the one below them.
@@ -42,9 +43,11 @@ from ringbound.models.rung import LostModel, Model, Rung
 from ringbound.models.trees import TreeModel
 from ringbound.problem.declaration import Problem, load_problem
 from ringbound.problem.task import Task, task_from_json, task_to_json
+from ringbound.workspace.records import Record
 
 REFERENCES = "references.json"
 PRIOR = "prior.json"
+PROFILE = "profile.json"
 LOG = logging.getLogger(__name__)
 Answer = Callable[[Mapping[str, Column]], np.ndarray]
 
@@ -120,6 +123,7 @@ def write_bundle(
     left_out: Mapping[str, str] | None = None,
     warning: str = "",
     entry: str = "",
+    profile: Record | None = None,
 ) -> BundleFacts:
     """Write a bundle and return what it is; the same inputs give the same bytes.
 
@@ -143,6 +147,8 @@ def write_bundle(
         fitted[name] = RungFacts(file, rung.encoder.numbers, vocabularies, rung.calibration)
     if prior is not None:
         contents[PRIOR] = _json(prior.to_json())
+    if profile is not None:
+        contents[PROFILE] = profile.to_text().encode()
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     model = ModelFacts(

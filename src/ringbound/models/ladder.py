@@ -21,6 +21,7 @@ from ringbound.models.rung import Rung
 from ringbound.models.selection import SearchResult
 from ringbound.problem.task import Task
 from ringbound.problem.training import Rows, TrainingTable
+from ringbound.workspace.records import Record
 
 SHARES = np.linspace(0, 1, 11).tolist()
 
@@ -224,14 +225,19 @@ def write_model(
     training: TrainingTable,
     cascade: Cascade | None,
     *,
+    profile: Record | None = None,
     entry: str = "",
 ) -> Bundle:
     """Write the fitted ladder as a bundle, and return it loaded back; it answers as what was fitted, to the bit.
 
+    `profile` is what live data are to be held against.
+
     >>> from ringbound.testing import examples
     >>> from ringbound.testing.parcels import ENTRY
     >>> ladder = examples.ladder()
-    >>> bundle = write_model(examples.folder() / "again", ladder.refit(), ladder, examples.training(), None, entry=ENTRY)
+    >>> from ringbound import learn_profile
+    >>> rest = {"profile": learn_profile(ladder), "entry": ENTRY}
+    >>> bundle = write_model(examples.folder() / "again", ladder.refit(), ladder, examples.training(), None, **rest)
     >>> bundle.version == examples.bundle().version
     True
     """
@@ -259,6 +265,7 @@ def write_model(
         references=training.references,
         learnt=learnt,
         entry=entry,
+        profile=profile,
     )
     bundle = load_bundle(folder)
     some = rows.where(np.arange(max(0, len(rows) - 5000), len(rows))).features

@@ -7,6 +7,7 @@ left is code that is not Python, or another process: given that full path on pur
 write. Inputs that have changed when a stage ends fail it: see `state_of`.
 """
 
+import logging
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from ringbound.workspace import layout
 
-CACHES = (layout.SHARDS, layout.PROFILES, layout.STUDIES)
+CACHES = (layout.SHARDS, layout.PROFILES, layout.SIMULATION, layout.STUDIES)
 """What stages keep from run to run in `data/ops`: it saves time, and changes no result."""
 ALWAYS = ("pyproject.toml", "src", *CACHES)
 WRITABLE = (
@@ -42,7 +43,7 @@ DECLARED = "RINGBOUND_DECLARED"
 
 def make_view(root: Path, view: Path, declared: Sequence[str]) -> None:
     """Fill the folder `view` with links to what a stage may see of the workspace `root`."""
-    for cache in (layout.SHARDS, layout.PROFILES):
+    for cache in (layout.SHARDS, layout.PROFILES, layout.SIMULATION):
         (root / cache).mkdir(parents=True, exist_ok=True)
     (view / "notebooks").mkdir(parents=True)
     for path in sorted({*ALWAYS, *declared}):  # folders before what is in them
@@ -116,6 +117,7 @@ def watch(real: str, declared: Sequence[str]) -> None:
 
 
 def watch_from_environment() -> None:
-    """Do what the stage runner has asked for."""
+    """Do what the stage runner has asked for, and keep quiet what the kernel's sockets say of its own end."""
+    logging.getLogger("tornado.general").setLevel(logging.CRITICAL)  # a race as it shuts down, which loses nothing
     if REAL in os.environ:
         watch(os.environ[REAL], os.environ.get(DECLARED, "").split("\n"))

@@ -4,9 +4,12 @@ The notebook gets its own section of params.yaml and nothing else; what it write
 has succeeded; it sees only what dvc.yaml declares for it; its executed form is an ordinary, byte-reproducible output.
 """
 
+import hashlib
 import os
+import resource
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from ringbound.notebooks.execution import CellError, execute, normalise, render
 from ringbound.notebooks.export import out_of_step
 from ringbound.notebooks.source import dumps, parameters, read
 from ringbound.workspace import layout
+from ringbound.workspace.records import Record
 
 # Reproducible hashes, wall clocks and sums: thread pools split reductions differently from run to run, and processors
 # with AVX-512 round exp, log and dot products in other last bits than those without.
@@ -76,6 +80,20 @@ def _misfit(name: str, value: Any, default: Any) -> str | None:
 
 
 @dataclass(frozen=True)
+class StageCost(Record):
+    """What a stage took when it ran last, with all processes it started: `peak` is the largest one's memory, in bytes.
+
+    `of` is the digest of its executed form, so that one knows of which run it is; `written` are the bytes of its outputs.
+    """
+
+    of: str
+    seconds: float
+    cpu_seconds: float
+    peak: int
+    written: int
+
+
+@dataclass(frozen=True)
 class Declaration:
     """What dvc.yaml says of a stage: the files and folders it depends on, and those it makes."""
 
@@ -93,8 +111,11 @@ def declaration(root: Path, name: str) -> Declaration:
     return Declaration([path(entry) for entry in stage.get("deps", [])], [path(entry) for entry in listed])
 
 
-def publish(staging: Path, root: Path, name: str, outputs: list[str]) -> None:
-    """Move exactly the declared outputs from `staging` into the workspace; refuse any other set of files."""
+def publish(staging: Path, root: Path, name: str, outputs: list[str], into: str = "") -> None:
+    """Move exactly the declared outputs from `staging` into the workspace; refuse any other set of files.
+
+    Those of a notebook that is no stage go flat into the folder `into`.
+    """
     missing = [out for out in outputs if not (staging / out).exists()]
     written = {f.relative_to(staging).as_posix() for f in staging.rglob("*") if f.is_file()}
     extra = sorted(f for f in written if not any(f == out or f.startswith(f"{out}/") for out in outputs))
@@ -104,7 +125,7 @@ def publish(staging: Path, root: Path, name: str, outputs: list[str]) -> None:
             f"correct dvc.yaml or notebooks/{name}.ipynb"
         )
     for out in outputs:
-        target, previous = root / out, staging / f"{out}.previous"
+        target, previous = root / (f"{into}/{Path(out).name}" if into else out), staging / f"{out}.previous"
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():  # a folder cannot be renamed over another
             target.rename(previous)
@@ -113,6 +134,16 @@ def publish(staging: Path, root: Path, name: str, outputs: list[str]) -> None:
 
 def run(name: str, root: Path) -> None:
     """Run the stage `name` of the workspace `root`; raise a `RingboundError` that says in one line what is wrong."""
+    run_notebook(name, root, declaration(root, name))
+
+
+def run_notebook(
+    name: str, root: Path, declared: Declaration, *, instead: Mapping[str, Any] | None = None, into: str = ""
+) -> None:
+    """Run a notebook with what it may see and must make, as `run` does a stage.
+
+    `instead` are parameters that are other than params.yaml says; outputs go to the folder `into` where one is given.
+    """
     path = root / "notebooks" / f"{name}.ipynb"
     defaults = parameters(read(path), name)
     section = workspace.load_yaml(root / "params.yaml").get(name)
@@ -121,8 +152,9 @@ def run(name: str, root: Path) -> None:
             f"notebooks/{name}.ipynb: expected a code cell tagged `parameters`, since params.yaml has a section {name}; "
             "found none; tag the cell or remove the section"
         )
+    if instead and isinstance(section, dict):
+        section = section | dict(instead)
     given = checked_parameters(name, section, defaults) if defaults else {}
-    declared = declaration(root, name)
     package = root / "src" / workspace.package_name(root)
     for module in out_of_step([path], package):
         raise NotebookError(
@@ -147,7 +179,9 @@ def run(name: str, root: Path) -> None:
     os.environ[sight.REAL], os.environ[sight.DECLARED] = str(root), "\n".join(seen)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(view / "src"), os.environ.get("PYTHONPATH", "")])
     try:
+        started, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         executed = execute(path, given, cwd=view / "notebooks")
+        took = time.monotonic() - started
         after = sight.state_of(root, declared.dependencies)
         if changed := sorted({file for file, _ in before.items() ^ after.items()}):
             raise StageError(
@@ -155,7 +189,9 @@ def run(name: str, root: Path) -> None:
                 f"what DVC keeps, and correct notebooks/{name}.ipynb"
             )
         _write_report(executed, outputs / layout.REPORTS, name, [outputs, view, root])
-        publish(outputs, root, name, declared.outputs)
+        cost = _cost(outputs, name, took, used)
+        publish(outputs, root, name, declared.outputs, into)
+        cost.write(root / layout.COSTS / f"{name}.json")
     except CellError as error:
         _write_report(error.notebook, failed.parent, name, [outputs, view, root], failed=True)
         says = str(error)
@@ -166,6 +202,14 @@ def run(name: str, root: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     for suffix in (".ipynb", ".html"):
         failed.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _cost(outputs: Path, name: str, seconds: float, before: resource.struct_rusage) -> StageCost:
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    written = sum(file.stat().st_size for file in outputs.rglob("*") if file.is_file())
+    of = hashlib.sha256((outputs / layout.REPORTS / f"{name}.ipynb").read_bytes()).hexdigest()
+    return StageCost(of, round(seconds, 2), round(cpu, 2), after.ru_maxrss * 1024, written)
 
 
 def _runs(process: int) -> bool:

@@ -15,10 +15,14 @@ It stands in a notebook; `[tool.ringbound] problem` in pyproject.toml names it o
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ringbound.errors import ProblemError, one_line
+from ringbound.errors import FeatureError, ProblemError, one_line
 from ringbound.features.definition import AT, FeatureSet
+from ringbound.features.view import microseconds
+from ringbound.problem.exposure import Exposure
+from ringbound.problem.outcome import EventOutcome
 from ringbound.problem.task import Task
 
 if TYPE_CHECKING:
@@ -43,6 +47,12 @@ class Problem:
     `may_lack` names request fields that a question may lack although the record has them, each with the share of rows that
     are learnt from without it, so that such a question is answered well.
 
+    `mature` is how long after a question its outcome is final, like 36h: what is known earlier may not be like what comes.
+    `outcome` says how an event tells what came of a question; without it, outcomes are sent.
+
+    Where a decision changes what comes, `undecided` is the share of questions for which none is made, chosen by the values of
+    the request fields `unit` (by default of all): what comes of them is what comes of itself.
+
     `prior` gives the features whose rates answer where no model can, each with a bin's width, or None for a category;
     this is also the baseline to beat. `slices` says what results are shown by; in the slices named by `guarded` no
     challenger may get worse. `rows` is the word for rows, `limits` what the model card must warn of, `words` how to call
@@ -66,8 +76,16 @@ class Problem:
     words: Mapping[str, str] = field(default_factory=dict)
     stretch: int = 1
     may_lack: Mapping[str, float] = field(default_factory=dict)
+    mature: str = "1d"
+    outcome: EventOutcome | None = None
+    undecided: float = 0.0
+    unit: Sequence[str] = ()
 
     def __post_init__(self):
+        try:
+            _ = self.mature_us
+        except FeatureError as error:
+            raise ProblemError(f"problem {self.name}: mature: {error}") from error
         if unknown := sorted(set(self.prior) - set(self.features.plain)):
             raise ProblemError(
                 f"problem {self.name}: prior: expected features of the request alone, of {self.features.plain}; got {unknown}"
@@ -100,6 +118,27 @@ class Problem:
                 f"problem {self.name}: expected shares in may_lack below 1 together, and a stretch of at least one block; "
                 f"got {dict(self.may_lack)} and {self.stretch}"
             )
+        decides = bool(self.task.says_decision) or not self.undecided
+        if not (0 <= self.undecided < 1 and decides and set(self.unit) <= set(fields)):
+            raise ProblemError(
+                f"problem {self.name}: expected undecided to be a share below 1, of a task that decides, and unit to be "
+                f"request fields, of {list(fields)}; got {self.undecided} of a {self.task.name}, by {list(self.unit)}"
+            )
+        if self.outcome and self.outcome.source not in self.features.sources:
+            raise ProblemError(
+                f"problem {self.name}: outcome: expected a source of events, of {list(self.features.sources)}; "
+                f"got {self.outcome.source!r}"
+            )
+
+    @cached_property
+    def mature_us(self) -> int:
+        """How long after a question its outcome is final, in microseconds."""
+        return microseconds(self.mature)
+
+    @cached_property
+    def exposure(self) -> Exposure:
+        """Which questions are left undecided."""
+        return Exposure(self.undecided, tuple(self.unit or [one.name for one in self.features.request]), self.name)
 
     @property
     def columns(self) -> list[str]:

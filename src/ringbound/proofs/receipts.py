@@ -78,7 +78,8 @@ def _differs(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> tup
         return "answer", f"given was {kept.answer!r}; made again it is {answer!r}"
     decisions = bundle.task.decide(np.array([answer]))
     decision = None if decisions is None else bool(decisions[0])
-    if decision != kept.decision:
+    left = kept.decision is None and kept.propensity < 1  # undecided on purpose
+    if decision != kept.decision and not left:
         return "decision", f"given was {kept.decision}; made again it is {decision}"
     return "", ""
 

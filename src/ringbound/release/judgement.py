@@ -22,6 +22,7 @@ from ringbound.models.bundle import load_rung
 from ringbound.models.facts import read_facts
 from ringbound.models.rung import Rung
 from ringbound.problem.metrics import calibration_error
+from ringbound.problem.task import Task
 from ringbound.proofs.history import History
 from ringbound.proofs.leakage import prove as prove_rows
 from ringbound.proofs.replay import replay
@@ -125,6 +126,7 @@ def judge(
         min(len(first.sample), len(challenger.sample)),
     )
     drawn = {"draws": gates.draws, "seed": gates.seed}
+    error = calibration_of(comparison.rows, after.task, after.facts.stretch, **drawn)
     few = [
         *too_few(comparison.rows, names, gates.least_rows),
         *(f"{name}, which has no slices any more" for name in lost),
@@ -132,7 +134,7 @@ def judge(
     asked = [
         gate.better_gate(comparison.rows, after.task, look=look, alpha=gates.alpha, **drawn),
         gate.slices_gate(guarded, names, gates.slice_margin, few),
-        gate.calibration_gate(_calibration_error(comparison.rows, after, **drawn), gates.calibration_error),
+        gate.calibration_gate(error, gates.calibration_error),
         gate.latency_gate(times["after"] / times["before"] if champion else None, gates.latency_ratio),
         _unseen(comparison, [before, after]),
         _coverage(comparison, before, after),
@@ -143,10 +145,11 @@ def judge(
     return Judgement(verdict, comparison, (times["before"], times["after"]))
 
 
-def _calibration_error(rows: pd.DataFrame, after: Evaluation, *, draws: int, seed: int) -> Estimate | None:
-    metrics = {name: metric for name, metric in after.task.metrics.items() if metric is calibration_error}
+def calibration_of(rows: pd.DataFrame, task: Task, stretch: int, *, draws: int, seed: int) -> Estimate | None:
+    """Return the calibration error of the answers `after` on compared rows; None where answers are no probabilities."""
+    metrics = {name: metric for name, metric in task.metrics.items() if metric is calibration_error}
     y, p, blocks = rows["truth"].to_numpy("float64"), rows["after"].to_numpy("float64"), rows["block"].to_numpy()
-    found = bootstrap(y, p, blocks, metrics, draws=draws, seed=seed, stretch=after.facts.stretch)
+    found = bootstrap(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch)
     return next(iter(found.values()), None)
 
 

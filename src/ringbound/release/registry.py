@@ -268,7 +268,7 @@ def history(entries: Sequence[Entry]) -> list[str]:
 def open_registry(root: Path) -> Registry:
     """Return the registry of the workspace: of the one artifact of type model in dvc.yaml."""
     artifacts = workspace.load_yaml(root / "dvc.yaml").get("artifacts", {})
-    names = [name for name, about in artifacts.items() if about.get("type") == "model"]
+    names = [name for name, about in artifacts.items() if (about or {}).get("type") == "model"]
     if len(names) != 1:
         raise RegistryError(f"registry: expected one artifact of type model in dvc.yaml; got {names}")
     return Registry(root, names[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 from ringbound.errors import RingboundError
 from ringbound.evaluation.comparison import flips
 from ringbound.models.facts import ModelFacts
-from ringbound.release import changes
+from ringbound.release import changes, cost
 from ringbound.release.gates import GateResult, Gates, Verdict
 from ringbound.release.judgement import Contender, Judgement, contender, judge, look_at
 from ringbound.release.looks import number_of, read_looks
@@ -42,6 +42,7 @@ def report(base: Revision, head: Revision, *, environment: str) -> str:
             ("Features", lambda: changes.features(base, head)),
             ("Parameters", lambda: changes.params(base, head)),
             ("Stages", lambda: changes.stages(base, head)),
+            ("Cost", lambda: cost.changes(base, head)),
         ]
         for title, section in sections:
             try:

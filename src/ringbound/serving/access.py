@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ NEEDED = {
     "/receipts": "operate",
     "/metrics": "operate",
     "/rollout": "operate",
+    "/monitor": "operate",
     "/": "",
     "/docs.json": "",
     "/schema.json": "",
@@ -32,6 +34,8 @@ NEEDED = {
 BELOW = {"/receipts/": "operate", "/static_content/": ""}
 FREE = ("/livez", "/readyz", "/healthz")
 NO_ROUTE = "expected one of the routes that the page at / describes; there is none of this name"
+WHO: ContextVar[str] = ContextVar("who", default="")
+"""The name of the key that the request at hand came with."""
 NOBODY = Key("", "", "", "0" * 64, 0.0, 0, None)
 LOG = logging.getLogger(__name__)
 
@@ -73,17 +77,20 @@ class Access:
             self._keys = found
             _remember(self._kept, found.values())
 
-    def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Let a request pass, or raise: `UnknownError` without a key, `DeniedError` for another role, `OverloadError`."""
+    def check(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Let a request pass, or raise: `UnknownError` without a key, `DeniedError` for another role, `OverloadError`.
+
+        Return the name of the key, an empty text where none is needed.
+        """
         if path in FREE:
-            return
+            return ""
         needed = NEEDED.get(path)
         if needed is None:
             needed = next((role for start, role in BELOW.items() if path.startswith(start)), None)
         if self._open and not self._keys:
             if needed is None:
                 raise NotThereError(NO_ROUTE)
-            return
+            return ""
         token = _token(headers)
         found = self._keys.get(id_of(token), NOBODY)
         if not found.is_of(token) or found.revoked_at is not None:
@@ -97,6 +104,7 @@ class Access:
             raise DeniedError(f"expected a key of role {needed}; got one of role {found.roles.replace(' ', ', ')}")
         if found.rate:
             self._count(found)
+        return found.name
 
     def _count(self, key: Key) -> None:
         """Let a request pass if it is its turn: one each 1/rate seconds, and some at once where few came before."""

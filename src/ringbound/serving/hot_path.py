@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import orjson
 
 from ringbound.data.values import shown
-from ringbound.serving.access import Access
+from ringbound.serving.access import WHO, Access
 from ringbound.serving.body import MOST_BYTES, NotThereError, OtherKindError, OverloadError, TooLargeError, refusal
 from ringbound.serving.counters import REQUESTS, SECONDS
 from ringbound.serving.logs import HEADER, REQUEST, request_id
@@ -101,7 +101,7 @@ class HotPath:
         try:
             if not scope["path"].isprintable():  # a line break at the end is none to who matches routes
                 raise NotThereError("expected a path without control characters")
-            service.access.check(scope["path"], scope["headers"])
+            WHO.set(service.access.check(scope["path"], scope["headers"]))
         except Exception as error:  # told below
             refused = error
         page = service.pages.get(scope["path"]) if scope["method"] == "GET" else None

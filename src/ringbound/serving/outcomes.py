@@ -53,8 +53,11 @@ class OutcomeIntake:
         self.clock = clock
         self.model = outcome_model(task)
 
-    def take(self, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Keep a batch, durably and as a whole, and say what became of it; `InputError` says what does not fit."""
+    def take(self, outcomes: Sequence[Mapping[str, Any]], told_by: str = "") -> dict[str, Any]:
+        """Keep a batch that somebody tells, durably and as a whole, and say what became of it.
+
+        `InputError` says what does not fit.
+        """
         if not 1 <= len(outcomes) <= MOST_OUTCOMES:
             raise InputError(f"outcomes: expected 1 to {MOST_OUTCOMES}; got {len(outcomes)}; send several batches")
         batch = []
@@ -62,4 +65,4 @@ class OutcomeIntake:
             given = dict(vars(row))
             batch.append(Outcome(given["prediction_id"], microseconds(given["time"]), float(given["outcome"])))
         check_times([outcome.time for outcome in batch], "outcome", self.clock)
-        return vars(self.store.tell(batch, self.clock))
+        return vars(self.store.tell(batch, self.clock, told_by))

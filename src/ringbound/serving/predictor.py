@@ -122,7 +122,7 @@ class Predictor:
             done = self._by_ladder(columns, known.windowed, known.reasons)
             explained = self._explained(done, asked)
             self.doing = "store"
-            return self._told(asked, known, done, explained)
+            return self._told(asked, columns, known, done, explained)
         finally:
             self.doing = ""
 
@@ -149,9 +149,9 @@ class Predictor:
     def step_down(self, asked: Sequence[Asked], reason: str) -> list[dict[str, Any]]:
         """Answer rows without asking store or full model, and unexplained, for a reason; they are recorded a little later."""
         rows = [one.row for one in asked]
-        known = self._nothing(rows, reason)
-        done = self._by_ladder(columns_from_rows(rows, self.fields), None, known.reasons)
-        return self._told(asked, known, done, [None] * len(asked), later=True)
+        columns, known = columns_from_rows(rows, self.fields), self._nothing(rows, reason)
+        done = self._by_ladder(columns, None, known.reasons)
+        return self._told(asked, columns, known, done, [None] * len(asked), later=True)
 
     def flush(self, *, most: int = 2) -> None:
         """Record what was answered and could not be recorded then, as far as the store can be asked; see `Recorder.flush`."""
@@ -239,6 +239,7 @@ class Predictor:
     def _told(
         self,
         asked: Sequence[Asked],
+        columns: Mapping[str, Column],
         known: "Known",
         done: LadderAnswers,
         explained: Sequence[dict[str, Any] | None],
@@ -247,12 +248,12 @@ class Predictor:
     ) -> list[dict[str, Any]]:
         """Return answers as they are told, after recording them, or before where that is for later or fails."""
         decisions = self.bundle.task.decide(done.values)
-        decided = [None] * len(asked) if decisions is None else decisions.tolist()
+        decided, likely = self.bundle.problem.exposure.decided(columns, decisions, len(asked))
         ids = [self._new_id() for _ in asked]
         if self.keeps:
             made = [
                 record
-                for one, record in zip(asked, self._records(asked, ids, known, done, decided), strict=True)
+                for one, record in zip(asked, self._records(asked, ids, known, done, decided, likely), strict=True)
                 if later or not one.given_up
             ]
             recorded = {"recorded": self.recorder.keep(made, None if later or self.live is None else self.live.store)}
@@ -275,6 +276,7 @@ class Predictor:
         known: "Known",
         done: LadderAnswers,
         decided: Sequence[bool | None],
+        likely: Sequence[float],
     ) -> list[Prediction]:
         made_at, moment = self._now(), self._monotonic()
         fields = {field.name for field in self.fields}
@@ -294,6 +296,7 @@ class Predictor:
                 decision=decided[i],
                 code=self._code,
                 took_us=round((moment - one.since) * 1e6) if one.since else 0,
+                propensity=likely[i],
             )
             for i, one in enumerate(asked)
         ]

@@ -48,7 +48,12 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
         "values": _values(mine, kept) if mine and kept.vector else None,
         "explanation": _explained(mine, kept) if mine and kept.vector else None,
         "outcomes": [
-            {"time": instant(one.time), "value": one.value, "available_at": instant(one.available_at)}
+            {
+                "time": instant(one.time),
+                "value": one.value,
+                "available_at": instant(one.available_at),
+                "told_by": one.told_by,
+            }
             for one in store.outcomes_of(name)
         ],
         "seal": None if seal is None else _sealed(seal, kept),

@@ -12,10 +12,13 @@ from functools import cached_property
 from typing import Any
 
 from ringbound.data.values import shown
-from ringbound.errors import InputError, StoreError
+from ringbound.errors import InputError, RecordError, StoreError
 from ringbound.models.bundle import Bundle
+from ringbound.monitoring.alerts import alerts_of
+from ringbound.monitoring.report import Report
+from ringbound.monitoring.view import page as monitor_page
 from ringbound.rollout.view import page
-from ringbound.serving.access import Access
+from ringbound.serving.access import WHO, Access
 from ringbound.serving.arm import WAIT_S, Arm, Arms
 from ringbound.serving.asking import ask
 from ringbound.serving.beat import Beat
@@ -31,7 +34,7 @@ from ringbound.serving.receipts import receipt
 from ringbound.serving.request import validated
 from ringbound.serving.settings import ServiceSettings
 from ringbound.serving.traces import Traces
-from ringbound.store import Store
+from ringbound.store import Store, instant
 
 INTAKE_S = 8.0
 """How long a batch that comes in may take."""
@@ -79,7 +82,7 @@ class Serving:
             "/outcomes": self._outcomes,
             "/receipts": self._receipts,
         }
-        self.pages = {"/rollout": self._rollout}
+        self.pages = {"/rollout": self._rollout, "/monitor": self._monitor}
         about = {"ringbound.code": settings.code, "ringbound.environment": settings.environment}
         self.traces = Traces(settings.traces, about) if settings.traces else None
         begin(self.routes)
@@ -260,11 +263,20 @@ class Serving:
             raise NotThereError("expected a service that follows an environment; see ringbound serve --environment")
         return page(environment, await self.off_loop(lambda: self.store.facts(environment)))
 
+    async def _monitor(self) -> str:
+        report, facts = await self.off_loop(lambda: (self.store.last_report(), self.store.alert_facts()))
+        known, made = None, ""
+        if report is not None:
+            with suppress(RecordError):  # of another version, or damaged: the next run makes a new one
+                known, made = Report.from_text(report.content, "the last report"), instant(report.at)[:16]
+        return monitor_page(known, alerts_of(facts), made)
+
     async def _receipts(self, body: bytes) -> dict[str, Any]:
         return await self.receipt(RECEIPTS.read(body)["prediction_id"])
 
     async def _outcomes(self, body: bytes) -> dict[str, Any]:
-        return await self.off_loop(lambda: self.heard.take(**OUTCOMES.read(body)))
+        who = WHO.get()
+        return await self.off_loop(lambda: self.heard.take(OUTCOMES.read(body)["outcomes"], who))
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

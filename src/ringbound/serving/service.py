@@ -19,6 +19,7 @@ from bentoml.images import Image
 from starlette.responses import JSONResponse
 
 from ringbound.models.bundle import Bundle, load_bundle
+from ringbound.serving.access import WHO
 from ringbound.serving.body import refusal
 from ringbound.serving.hot_path import HotPath
 from ringbound.serving.intake import MOST_EVENTS, event_model
@@ -104,7 +105,14 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
     bounds: dict[str, Any] = {"ge": 0, "le": 1} if task.probabilities else {}
     value[task.answer] = (float, pydantic.Field(description=task.says_answer, **bounds))
     if task.says_decision:
-        value["decision"] = (bool, pydantic.Field(description=task.says_decision))
+        share = bundle.problem.undecided
+        says = (
+            f"{task.says_decision}; null: left undecided, as {share:.2%} are, to see what comes then" if share else ""
+        )
+        value["decision"] = (
+            bool | None if share else bool,
+            pydantic.Field(description=says or task.says_decision),
+        )
     value["model_version"] = (str, pydantic.Field(description="version of the bundle that answered"))
     value["rung"] = (
         str,
@@ -221,7 +229,8 @@ def build_service(settings: ServiceSettings) -> Any:
             was determined last counts.
             """
             given = [_given(outcome) for outcome in outcomes]
-            told = await answered(self.serving.off_loop(lambda: self.serving.heard.take(given)))
+            who = WHO.get()
+            told = await answered(self.serving.off_loop(lambda: self.serving.heard.take(given, who)))
             return told if isinstance(told, JSONResponse) else Heard(**told)  # type: ignore[return-value]
 
         @bentoml.api(route="/receipts")

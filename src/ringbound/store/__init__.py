@@ -16,20 +16,25 @@ from ringbound.store.records import (
     Told,
 )
 from ringbound.store.store import Store
+from ringbound.store.watched import AlertFact, AlertKind, AskedRow, KeptReport, Remembered
 
 __all__ = [
     "CLOCKS",
     "HOUR",
     "ROLES",
     "WALL",
+    "AlertFact",
+    "AlertKind",
     "Answered",
     "Appended",
     "Arm",
+    "AskedRow",
     "Clock",
     "Event",
     "EventClock",
     "Fact",
     "Judged",
+    "KeptReport",
     "Key",
     "LogEnd",
     "LoggedEvent",
@@ -38,6 +43,7 @@ __all__ = [
     "Outcome",
     "Pair",
     "Prediction",
+    "Remembered",
     "SetClock",
     "Store",
     "Told",

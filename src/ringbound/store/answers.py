@@ -171,8 +171,8 @@ class AnswerLog(Reached):
             found += self.archive.rows(kind, column, missing)
         return found
 
-    def tell(self, outcomes: Sequence[Outcome], clock: Clock = WALL) -> Told:
-        """Keep a batch of outcomes, durably and as a whole.
+    def tell(self, outcomes: Sequence[Outcome], clock: Clock = WALL, told_by: str = "") -> Told:
+        """Keep a batch of outcomes that somebody tells, durably and as a whole.
 
         One that is there already, with its time and value, is not kept again. One of another time or value is a correction:
         both are kept. Outcomes of predictions that are not there (yet) are kept like others.
@@ -192,7 +192,7 @@ class AnswerLog(Reached):
                 corrections += outcome.prediction_id in told
                 told.add(outcome.prediction_id)
             if new:
-                rows = [vars(outcome) | {"available_at": max(outcome.time, present)} for outcome in new]
+                rows = [vars(one) | {"available_at": max(one.time, present), "told_by": told_by} for one in new]
                 connection.execute(OUTCOMES.insert(), rows)
             after = [LoggedOutcome(*row) for row in (*old, *connection.execute(mine))]
             standing = {Outcome(one.prediction_id, one.time, one.value) for one in _standing(after).values()}

@@ -58,7 +58,7 @@ class Archive:
 
         table = TABLES[kind]
         names = [column.name for column in table.c]
-        schema = pa.schema([(column.name, _arrow(column.type)) for column in table.c])
+        schema = _schema(table)
         order, when = [names.index(name) for name in IDENTITY[kind]], names.index(TIMES[kind])
         by_month: dict[str, list[tuple]] = {}
         for row in rows:
@@ -81,24 +81,39 @@ class Archive:
         self, kind: str, column: str = "", values: Collection[Any] | None = None, *, names: Sequence[str] = ()
     ) -> list[tuple]:
         """Return rows of a table as the store has them, each once: all, or those whose `column` is one of `values`."""
+        if values is not None and not values:
+            return []
+        import pyarrow.dataset as ds
+
+        return self._found(kind, names, None if values is None else ds.field(column).isin(list(values)))
+
+    def between(self, kind: str, column: str, start: int, end: int, names: Sequence[str]) -> list[tuple]:
+        """Return rows of a table whose `column` is from `start` on and below `end`, each once."""
+        import pyarrow.dataset as ds
+
+        return self._found(kind, names, (ds.field(column) >= start) & (ds.field(column) < end))
+
+    def _found(self, kind: str, names: Sequence[str], asked: Any) -> list[tuple]:
         parts = sorted(str(part) for part in (self.folder / kind).glob("month=*/[!.]*.parquet"))
-        if not parts or (values is not None and not values):
+        if not parts:
             return []
         import pyarrow as pa
         import pyarrow.dataset as ds
 
         wanted = names or [found.name for found in TABLES[kind].c]
         read = list(dict.fromkeys([*wanted, *IDENTITY[kind]]))
-        asked = None if values is None else ds.field(column).isin(list(values))
         try:
             for part in parts:
                 self._check(part)
-            found = ds.dataset(parts, format="parquet").to_table(read, filter=asked)
+            found = ds.dataset(parts, schema=_schema(TABLES[kind]), format="parquet").to_table(read, filter=asked)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(
                 f"archive: {kind} cannot be read: {one_line(error, 200)}; restore what is damaged"
             ) from error
-        plain = list(zip(*(column.to_pylist() for column in found.itercolumns()), strict=True))
+        columns = [
+            _filled(TABLES[kind].c[name], column) for name, column in zip(read, found.itercolumns(), strict=True)
+        ]
+        plain = list(zip(*(column.to_pylist() for column in columns), strict=True))
         places = [read.index(name) for name in IDENTITY[kind]]
         return [row[: len(wanted)] for row in {tuple(row[place] for place in places): row for row in plain}.values()]
 
@@ -167,6 +182,21 @@ def move(
     while rows := take("seals", seals):
         delete("seals", rows)
     return Archived(**moved)
+
+
+def _schema(table: sa.Table) -> Any:
+    import pyarrow as pa
+
+    return pa.schema([(column.name, _arrow(column.type)) for column in table.c])
+
+
+def _filled(column: sa.Column, values: Any) -> Any:
+    """Return a column's values, with its default where they were put away before there was the column."""
+    if column.nullable or not values.null_count or column.server_default is None:
+        return values
+    import pyarrow as pa
+
+    return values.fill_null(pa.scalar(str(column.server_default.arg)).cast(values.type))  # type: ignore[attr-defined]
 
 
 def _arrow(kind: Any) -> Any:

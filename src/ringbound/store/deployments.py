@@ -78,7 +78,7 @@ class DeploymentLog(Reached):
             query = query.where(DEPLOYMENTS.c.kind != "look")
         with self._looking() as connection:
             rows = connection.execute(query.order_by(DEPLOYMENTS.c.seq)).all()
-        return [Fact(**{**row._mapping, "details": _details(row.details)}) for row in rows]
+        return [Fact(**{**row._mapping, "details": details_of(row.details)}) for row in rows]
 
     def add_fact(
         self,
@@ -130,6 +130,11 @@ class DeploymentLog(Reached):
         with self._writing() as connection:
             connection.execute(PAIRS.insert(), [one._asdict() for one in pairs])
 
+    def arms(self) -> dict[str, str]:
+        """Return the arm whose answer was given, by prediction, of roll-outs whose pairs are still here."""
+        with self._looking() as connection:
+            return dict(map(tuple, connection.execute(sa.select(PAIRS.c.prediction_id, PAIRS.c.arm))))
+
     def pairs(self, rollout: int, after: int, most: int = 50_000) -> list[tuple[int, Pair]]:
         """Return up to `most` pairs of a roll-out after position `after`, each with its position; whole batches only."""
         query = sa.select(PAIRS).where(PAIRS.c.seq > after, PAIRS.c.rollout == rollout).order_by(PAIRS.c.seq)
@@ -179,7 +184,7 @@ class DeploymentLog(Reached):
         return found
 
 
-def _details(text: str) -> dict[str, Any]:
+def details_of(text: str) -> dict[str, Any]:
     """Return what stands in a fact; nothing where it cannot be read, which is nobody's decision."""
     try:
         found = json.loads(text)

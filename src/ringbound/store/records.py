@@ -69,6 +69,7 @@ class Prediction:
     `row` is the request as JSON, `vector` the model's input as float64 bytes; times are microseconds since 1970. `rung` of
     the ladder answered, for the `reason` why no better one did; `decision` is what the answer means where something is
     decided. `code` is the version of what served, `took_us` the microseconds from coming in to being recorded.
+    `propensity` is how likely the question was to be decided, or left undecided, as it was: 1 where chance has no part.
     """
 
     prediction_id: str
@@ -85,6 +86,7 @@ class Prediction:
     decision: bool | None = None
     code: str = ""
     took_us: int = 0
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,14 @@ class Outcome:
 
 
 class LoggedOutcome(NamedTuple):
-    """An outcome as the store has it: `seq` is its position, `available_at` when it was known here."""
+    """An outcome as the store has it: `seq` is its position, `available_at` when it was known here, `told_by` by whom."""
 
     seq: int
     prediction_id: str
     time: int
     value: float
     available_at: int
+    told_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,10 @@ PREDICTIONS = sa.Table(
     sa.Column("decision", sa.Boolean),
     sa.Column("code", sa.Text, nullable=False, server_default=""),
     sa.Column("took_us", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("propensity", sa.Float(53), nullable=False, server_default="1"),
     sa.Column("seal", sa.BigInteger),
     sa.Index("predictions_made", "made_at", "prediction_id"),
+    sa.Index("predictions_asked", "at", "prediction_id"),
 )
 SEALS = sa.Table(
     "seals",
@@ -64,6 +66,7 @@ OUTCOMES = sa.Table(
     sa.Column("time", sa.BigInteger, nullable=False),
     sa.Column("value", sa.Float(53), nullable=False),
     sa.Column("available_at", sa.BigInteger, nullable=False),
+    sa.Column("told_by", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("prediction_id", "time", "value"),
     sqlite_autoincrement=True,
 )
@@ -118,12 +121,40 @@ PAIRS = sa.Table(
     sa.Index("pairs_predictions", "prediction_id"),
     sqlite_autoincrement=True,
 )
+DAYS = sa.Table(
+    "days",
+    METADATA,
+    sa.Column("profile", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("stamp", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+)
+ALERTS = sa.Table(
+    "alerts",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("day", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+REPORTS = sa.Table(
+    "reports",
+    METADATA,
+    sa.Column("seq", BIG, sa.Identity(), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
 ABOUT = sa.Table("about", METADATA, sa.Column("log", sa.Text, primary_key=True))
 VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 FIRST = "0001"
 """The schema of stores that were made before stores had a version."""
-HEAD = "0006"
+HEAD = "0008"
 
 
 def is_current(connection: sa.Connection) -> bool:

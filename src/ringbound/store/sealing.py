@@ -46,6 +46,8 @@ class Seal:
 def digest(prediction: Prediction) -> str:
     """Return a SHA-256 over every bit of a record, 64 hex digits."""
     values = vars(prediction) | {"vector": prediction.vector.hex()}
+    if prediction.propensity == 1.0:  # as of those from before it was recorded
+        del values["propensity"]
     return hashlib.sha256(ENCODED(values).encode()).hexdigest()
 
 

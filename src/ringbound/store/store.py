@@ -1,4 +1,4 @@
-"""The operational store: what happened, what was answered, what came of it, and what is to serve."""
+"""The operational store: what happened, what was answered, what came of it, what is to serve, and what was found."""
 
 import threading
 import uuid
@@ -14,9 +14,10 @@ from ringbound.store.deployments import DeploymentLog
 from ringbound.store.keys import KeyRing
 from ringbound.store.log import EventLog
 from ringbound.store.schema import ABOUT, bring_up_to_date, is_current
+from ringbound.store.watched import WatchLog
 
 
-class Store(EventLog, AnswerLog, KeyRing, DeploymentLog):
+class Store(EventLog, AnswerLog, KeyRing, DeploymentLog, WatchLog):
     """A store at a SQLAlchemy URL: `sqlite:///path` (one host) or `postgresql+psycopg://…` (several), ready on first use.
 
     `log` is its identity. `StoreError` where it cannot be reached within about `wait_s` seconds, is of a newer

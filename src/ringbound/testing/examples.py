@@ -7,12 +7,17 @@ from functools import cache
 from pathlib import Path
 
 from ringbound.evaluation.ladder import LadderResult, evaluate_ladder
+from ringbound.features.asof import LATEST
 from ringbound.features.columns import Column
+from ringbound.features.history import PAST, deliveries
 from ringbound.features.offline import EventTables
+from ringbound.feedback.derive import derive_outcomes
 from ringbound.models.bundle import Bundle
 from ringbound.models.candidates import Candidate, fit_linear, fit_trees
 from ringbound.models.ladder import LadderTrial, try_ladder, write_model
 from ringbound.models.selection import Budget, SearchResult, search_models
+from ringbound.monitoring.answers import put_into
+from ringbound.monitoring.learn import learn_profile
 from ringbound.problem.training import (
     Rows,
     TrainingTable,
@@ -21,6 +26,7 @@ from ringbound.problem.training import (
     with_features,
     write_training_table,
 )
+from ringbound.store import Store
 from ringbound.testing.parcels import ENTRY, FEATURES, PROBLEM
 from ringbound.testing.town import Town, make_town
 
@@ -120,7 +126,20 @@ def ladder() -> LadderTrial:
 @cache
 def bundle() -> Bundle:
     """The fitted ladder, from its files in `folder() / "models"`."""
-    return write_model(folder() / "models", ladder().refit(), ladder(), training(), None, entry=ENTRY)
+    profile = learn_profile(ladder())
+    return write_model(folder() / "models", ladder().refit(), ladder(), training(), None, profile=profile, entry=ENTRY)
+
+
+@cache
+def answered_store() -> str:
+    """The URL of a store in which the questions of the last week were answered, with what arrivals tell of them."""
+    url = f"sqlite:///{folder()}/answered.db"
+    store = Store(url)
+    put_into(store, bundle(), later(), known=None)
+    store.append("arrivals", deliveries(events(), "arrivals", 0, LATEST).events, PAST)
+    derive_outcomes(store, PROBLEM, since=0, through=2**53)
+    store.close()
+    return url
 
 
 @cache

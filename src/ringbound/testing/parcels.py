@@ -7,6 +7,7 @@ from ringbound.features.events import EventSource
 from ringbound.features.request import Field
 from ringbound.features.view import view
 from ringbound.problem.declaration import Problem
+from ringbound.problem.outcome import EventOutcome
 from ringbound.problem.task import Classification, Costs
 
 ENTRY = "ringbound.testing.parcels:PROBLEM"
@@ -86,6 +87,24 @@ def slices(rows, past):
     return pd.DataFrame({"depot": rows["depot"], "weight": heavy})
 
 
+def parcel(table, promised):
+    """What tells parcels apart, in questions as in events."""
+    return (
+        table["depot"] + table["courier"].fillna("-") + table["route"].astype(str) + promised.dt.strftime("@%dT%H:%M")
+    )
+
+
+def parcel_arrived(events):
+    """Which parcel it is that arrived: it was promised so many minutes before."""
+    return parcel(events, events["time"] - events["late_min"].astype("timedelta64[s]") * 60)
+
+
+ARRIVED = EventOutcome(
+    source="arrivals",
+    of_question=lambda rows: parcel(rows, rows["promised"]),
+    of_event=parcel_arrived,
+    value=lambda events: is_late(events["late_min"]).astype(float),
+)
 PROBLEM = Problem(
     name="late-parcels",
     question="Will this parcel come 15 minutes late or more, asked two hours before it is promised?",
@@ -118,4 +137,5 @@ PROBLEM = Problem(
     ],
     limits=["It is made up."],
     rows="parcels",
+    outcome=ARRIVED,
 )

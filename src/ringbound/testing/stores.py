@@ -110,7 +110,9 @@ def _check_predictions(store: Store) -> None:
     store.record([one, two])
     assert store.predictions(10) == [two, one], "predictions come back the latest first, every bit of them"
     assert store.predictions(1) == [two]
-    three = Prediction("c", 3, 1, 3, "m", "f", 0.5, "{}", b"", "default", "store", decision=True, code="v1", took_us=7)
+    three = Prediction(
+        "c", 3, 1, 3, "m", "f", 0.5, "{}", b"", "default", "store", decision=True, code="v1", took_us=7, propensity=0.75
+    )
     store.record([two, three])
     assert store.predictions(1) == [three]
     assert [kept.prediction_id for kept in store.predictions(10)] == ["c", "b", "a"], "recording again changes nothing"
@@ -126,7 +128,7 @@ def _check_outcomes(store: Store) -> None:
     assert again == Told(accepted=1, duplicates=2, corrections=0, superseded=0, unknown=0), (
         "sent again it is not there twice"
     )
-    corrected = store.tell([Outcome("a", 9, 0.0), Outcome("a", 8, 1.0), Outcome("a", 9, 1.0)], SetClock(200))
+    corrected = store.tell([Outcome("a", 9, 0.0), Outcome("a", 8, 1.0), Outcome("a", 9, 1.0)], SetClock(200), "desk")
     assert corrected == Told(accepted=3, duplicates=0, corrections=3, superseded=2, unknown=0)
     kept = store.outcomes()
     assert [(one.prediction_id, one.time, one.value, one.available_at) for one in kept] == [
@@ -138,6 +140,8 @@ def _check_outcomes(store: Store) -> None:
         ("a", 9, 1.0, 200),
     ], "a correction is a new fact, and the old one is kept"
     assert store.outcomes(kept[1].seq, 2) == kept[2:4]
+    assert store.told(["a", "b", "c"], 199) == {"a": kept[:1], "b": kept[2:3]}, "as it was known then"
+    assert [one.told_by for one in store.told(["a"], 200)["a"]] == ["", "desk", "desk", "desk"]
     assert [(one.prediction_id, one.outcome, one.known) for one in store.judged()] == [
         ("a", 1.0, 9),
         ("b", 0.1 + 0.2, 7),

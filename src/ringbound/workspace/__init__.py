@@ -1,6 +1,7 @@
 """Where things are: the workspace's root, every path in it, its records, and its revisions in git."""
 
 from ringbound.workspace.paths import (
+    archive_folder,
     default_store,
     fresh_folder,
     load_yaml,
@@ -14,6 +15,7 @@ from ringbound.workspace.paths import (
 )
 
 __all__ = [
+    "archive_folder",
     "default_store",
     "fresh_folder",
     "load_yaml",

@@ -106,6 +106,12 @@ def default_store() -> str:
     return f"sqlite:///{file}"
 
 
+def archive_folder() -> Path:
+    """Return the folder of archives: RINGBOUND_ARCHIVE, which several hosts may share, or that of the workspace."""
+    given = os.environ.get("RINGBOUND_ARCHIVE")
+    return Path(given).absolute() if given else root() / layout.ARCHIVE
+
+
 def fresh_folder(path: Path) -> Path:
     """Return `path` as an empty folder, whatever was there before."""
     if path.exists():

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -5,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -164,6 +166,25 @@ def test_kill_minus_nine_resumes_and_gives_the_same_bytes(bundle_folder, events,
     assert "parts taken over" in again.stdout
     assert output.read_bytes() == (tmp_path / f"whole{wanted}").read_bytes()
     assert not parts.exists()
+
+
+def test_a_slow_disk_loses_no_row(tmp_path):
+    """pyarrow reads ahead in a thread of its own, also after its reader was left."""
+
+    class SlowPath(type(Path())):
+        def open(self, *_):
+            return SlowFile(str(self))
+
+    class SlowFile(io.FileIO):
+        def read(self, size=-1):
+            time.sleep(0.002)
+            return super().read(size)
+
+    file = SlowPath(tmp_path / "rows.csv")
+    pd.DataFrame({"a": np.arange(2000), "b": "x" * 60}).to_csv(tmp_path / "rows.csv", index=False)
+    for _ in range(20):
+        read = [number for chunk in readers.read_chunks([file]) for number in chunk.rows["a"].to_pylist()]
+        assert read == [str(number) for number in range(2000)]
 
 
 @pytest.mark.parametrize(

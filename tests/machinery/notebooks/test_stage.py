@@ -1,3 +1,4 @@
+import hashlib
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from ringbound.errors import NotebookError
-from ringbound.notebooks.stage import checked_parameters
+from ringbound.notebooks.stage import StageCost, checked_parameters
 from ringbound.testing.notebooks import code_cell, write_notebook
 
 PARAMETERS = code_cell("number = 1", "parameters")
@@ -266,6 +267,18 @@ def test_a_file_that_is_undeclared_and_not_there_is_told_apart(small):
     result = small.run()
     assert "No such file" in result.stderr
     assert "does not declare" not in result.stderr
+
+
+def test_what_a_run_took_is_written_down_with_what_it_made(small):
+    small.stage(PARAMETERS, code_cell("sum(x * x for x in range(3_000_000))"), WRITE)
+    assert small.run().returncode == 0
+    cost = StageCost.read(small.root / "data/ops/costs/one.json")
+    assert cost.of == hashlib.sha256((small.root / "data/reports/one.ipynb").read_bytes()).hexdigest()
+    assert 0 < cost.cpu_seconds < 60
+    assert cost.seconds > 0
+    assert cost.peak > 10_000_000
+    made = [file for file in (small.root / "data").rglob("*") if file.suffix in (".txt", ".ipynb", ".html")]
+    assert cost.written == sum(file.stat().st_size for file in made)
 
 
 def test_reports_hide_code_behind_a_toggle(small):

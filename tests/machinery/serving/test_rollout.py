@@ -224,7 +224,7 @@ def ended(store: Store) -> bool:
     return state_of(facts(store)).rollout is None
 
 
-def test_promotions_and_rollbacks_under_load_cost_no_request_and_no_record(serving, store, versions):
+def test_promotions_and_rollbacks_under_load_cost_no_request_and_no_record(serving, store, versions, caplog):
     pair = [versions["second"], versions["first"]]
     in_force = {one.about["model"] for one in pair}
     done = []
@@ -242,8 +242,9 @@ def test_promotions_and_rollbacks_under_load_cost_no_request_and_no_record(servi
     answers = asyncio.run(drive(serving, change, seconds=120))
     assert len(answers) > 1000
     assert {answer["model_version"] for answer in answers} == in_force
-    # On a machine that is busy with others some step down; none does for what it is asked by.
-    assert {answer["reason"] for answer in answers} <= {None, "overload", "store"}
+    # On a machine that is busy with others some wait too long, whatever the thread is at; nothing itself has failed.
+    assert {answer["reason"] for answer in answers} <= {None, "overload", "store", "model"}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
     assert [answer["reason"] for answer in answers].count(None) > 0.9 * len(answers)
     eventually(lambda: not serving._retired, 20)
     kept = {one.prediction_id: one for one in store.predictions(1_000_000)}
@@ -428,8 +429,9 @@ def test_connections_are_let_go_with_the_arm_that_had_them(serving, store, versi
     asyncio.run(ask(serving, *range(5)))
     store.add_fact("prod", "stop", details={"why": "enough"}, **versions["own"].about)
     eventually(lambda: not serving._retired and serving.arms.challenger is None)
-    assert challenger.predictor.live.store.engine.pool.checkedout() == 0
-    assert challenger.predictor.live.store._reading is None
+    let_go = challenger.predictor.live.store
+    # It is no arm any more before its connections are let go.
+    eventually(lambda: let_go.engine.pool.checkedout() == 0 and let_go._reading is None)
     assert serving.beside is None
 
 
@@ -439,7 +441,7 @@ def test_a_worse_challenger_is_stopped_as_outcomes_come(serving, store, versions
         store.tell([Outcome(answer["prediction_id"], 1_585_000_000_000_000, float(late))])
 
     # It says the opposite: that it decides otherwise is not to be what stops it.
-    start(store, versions["worse"], steps=(0.0,), apart=0.999)
+    start(store, versions["worse"], steps=(0.0,), apart=0.999, slower=100.0)  # nor that the machine is busy
     eventually(lambda: serving.arms.challenger is not None)
     asyncio.run(drive(serving, lambda: ended(store), seconds=40, told=came))
     stop = next(fact for fact in facts(store) if fact.kind == "stop")

@@ -87,6 +87,17 @@ def test_outcomes_of_what_was_moved_are_taken_once(store):
     assert [one.value for one in store.outcomes_of("p00003")] == [1.0, 1.0]
 
 
+def test_what_was_put_away_before_there_was_a_column_is_read_with_its_default(store, folder):
+    before = all_of(store)
+    store.put_away(FEBRUARY + 40 * DAY)
+    for kind, column in (("predictions", "propensity"), ("outcomes", "told_by")):
+        for file in sorted((folder / store.log / kind).rglob("*.parquet")):
+            pq.write_table(pq.read_table(file, partitioning=None).drop_columns([column]), file)
+            file.rename(file.with_stem(archive_module._digest(file.read_bytes())))
+    assert all_of(store) == before
+    assert check_seals(store).wrong == []
+
+
 def test_a_record_that_is_changed_in_the_archive_is_found(store, folder):
     store.put_away(FEBRUARY + 40 * DAY)
     (file, *_) = sorted((folder / store.log / "predictions").rglob("*.parquet"))

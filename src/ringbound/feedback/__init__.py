@@ -1,0 +1,1 @@
+"""What comes back: outcomes that events tell, held against each other, and handed to ingest as a source."""

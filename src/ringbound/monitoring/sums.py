@@ -1,0 +1,73 @@
+"""Sums over answers and what came of them, which add up over days, hosts and parts."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ringbound.problem.task import Task
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of `rows` answers, `known` have an outcome; the sums of loss, expected loss, outcome and answer are over these.
+
+    `of_all` are the sums of expected loss and answer over all rows.
+    """
+
+    rows: int = 0
+    known: int = 0
+    loss: float = 0.0
+    expected: float = 0.0
+    outcome: float = 0.0
+    answer: float = 0.0
+    expected_of_all: float = 0.0
+    answer_of_all: float = 0.0
+
+    def __add__(self, other: "Sums") -> "Sums":
+        mine = asdict(self)
+        return Sums(**{name: mine[name] + value for name, value in asdict(other).items()})
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean loss; NaN where nothing is known."""
+        return self.loss / self.known if self.known else float("nan")
+
+    @property
+    def mean_gap(self) -> float:
+        """By how much more was lost, on average, than the answers themselves led to expect."""
+        return (self.loss - self.expected) / self.known if self.known else float("nan")
+
+    @property
+    def mean_outcome(self) -> float:
+        """The mean outcome."""
+        return self.outcome / self.known if self.known else float("nan")
+
+
+def expected_by_answers(task: Task, answers: np.ndarray) -> np.ndarray:
+    """Return what probabilities themselves say that they will lose, (n,).
+
+    Right where they are calibrated, whatever is asked; wrong where outcomes are not as they say any more (Guillory et al.,
+    ICCV 2021; Garg et al., ICLR 2022).
+
+    >>> from ringbound import Classification, Costs
+    >>> expected_by_answers(Classification(Costs(1, 1)), np.array([0.5])).round(3).tolist()
+    [0.693]
+    """
+    yes, no = np.ones(len(answers)), np.zeros(len(answers))
+    return answers * task.losses(yes, answers) + (1 - answers) * task.losses(no, answers)
+
+
+def sum_up(task: Task, answers: np.ndarray, outcomes: np.ndarray, expected: np.ndarray) -> Sums:
+    """Sum up answers (n,), their outcomes, NaN where there is none, and what was expected of them."""
+    known = ~np.isnan(outcomes)
+    y, p = outcomes[known], answers[known]
+    return Sums(
+        rows=len(answers),
+        known=int(known.sum()),
+        loss=float(task.losses(y, p).sum()),
+        expected=float(expected[known].sum()),
+        outcome=float(y.sum()),
+        answer=float(p.sum()),
+        expected_of_all=float(expected.sum()),
+        answer_of_all=float(answers.sum()),
+    )
