@@ -13,7 +13,8 @@ import pytest
 from engine import Engine, docker
 from postgresql import free_port
 from ringbound.store import Store
-from workspace_clone import Clone, Service
+from services import Service
+from workspace_clone import Clone
 
 TAG = "ringbound-under-test"
 EXAMPLE = {"carrier": "UA", "flight": 1, "origin": "EWR", "dest": "IAH", "sched_dep": "2013-04-10T02:30:00Z",

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from postgresql import free_port
-from workspace_clone import ROOT, Clone, Service
+from services import Service
+from workspace_clone import ROOT, Clone
 
 OPS = ROOT / "bentos/ops"
 QUICKER = {"[1m]": "[5s]", "[1h]": "[20s]", "for: 15s": "for: 1s"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ringbound.release.report import LONGEST
-from workspace_clone import Clone, Service
+from services import Service
+from workspace_clone import Clone
 
 
 def commit(clone: Clone, message: str) -> None:

@@ -22,7 +22,8 @@ from ringbound.features.offline import EventTables
 from ringbound.problem.training import read_requests
 from ringbound.proofs.receipts import check_seals
 from ringbound.store import Store
-from workspace_clone import ROOT, Clone, Service
+from services import Service
+from workspace_clone import ROOT, Clone
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from ringbound.models.bundle import load_bundle
 from ringbound.problem.training import read_training_table
 from ringbound.simulation.simulate import in_order
 from ringbound.simulation.world import World
-from workspace_clone import Clone, Service
+from services import Service
+from workspace_clone import Clone
 
 POLICIES = """
 policies:
