@@ -22,7 +22,7 @@ FLOORS = [
     {"models", "rollout"},
     {"evaluation", "feedback", "monitoring", "proofs", "serving", "batch"},
     {"notebooks", "release"},
-    {"simulation"},
+    {"simulation", "starting"},
     {"testing"},
     {"cli"},
 ]

@@ -51,10 +51,13 @@ def test_regression_answers_values(houses):
 
 
 def test_values_are_watched_too(houses):
+    houses.call("ringbound", "cost", "--write")
     said = houses.call("ringbound", "monitor", "--through", "2020-07-01", "--window", "60d").stdout
     assert "all is well" in said
     report = json.loads((houses.root / "data/ops/monitor/report.json").read_text())
     assert (report["rows"], report["answer"], report["loss"]) == (6, "value", "mse")
+    assert re.fullmatch(r"€0\.0\d+", report["system"]["cost_of_a_run"])
+    assert re.fullmatch(r"€0\.0000\d+", report["system"]["cost_of_these_answers"])
     assert "is guarded" not in said or "not watched" in said
     assert houses.call("ringbound", "alerts").stdout == "no alert is open\n"
 

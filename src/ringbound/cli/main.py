@@ -2,10 +2,12 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
 
+from ringbound import workspace
 from ringbound.cli import (
     cost,
     events,
@@ -13,6 +15,7 @@ from ringbound.cli import (
     history,
     keys,
     monitor,
+    new,
     operations,
     outcomes,
     pipeline,
@@ -35,6 +38,7 @@ app = typer.Typer(
     help="Turn notebooks into a production ML system: run its stages, look at what they made, score files, serve.",
 )
 for command in (
+    new.new,
     pipeline.stage,
     pipeline.summary,
     serving.score,
@@ -63,6 +67,7 @@ app.add_typer(rollout.app, name="rollout")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; wrong use is one line and exit code 2, a failure one line and exit code 1."""
+    _find_own_code()
     try:
         code = app(arguments, standalone_mode=False)
     except UsageError as error:
@@ -87,3 +92,11 @@ def main(arguments: list[str] | None = None) -> None:
         )
         code = 1
     sys.exit(code or 0)
+
+
+def _find_own_code() -> None:
+    """Let the workspace's package be found where nobody has installed it."""
+    with suppress(RingboundError, OSError):
+        code = str(workspace.root() / "src")
+        if code not in sys.path:
+            sys.path.insert(0, code)

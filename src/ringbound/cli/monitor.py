@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +12,11 @@ import typer
 
 from ringbound import workspace
 from ringbound.cli.options import StoreOption, ThroughOption, WindowOption, days_of, instant_of, open_store
-from ringbound.errors import ProblemError, RecordError
+from ringbound.errors import ModelError, ProblemError, RecordError
 from ringbound.workspace import layout
 
 if TYPE_CHECKING:
+    from ringbound.monitoring.report import Report
     from ringbound.store import Fact, KeptReport
 
 MOST_DAYS = 36_500
@@ -99,11 +101,12 @@ def monitor(
         alarms += feedback_alarms(came, reasons)
         effect = effect_of_decisions(accepted(came, reasons))
     new = note_alarms(opened, alarms, done.settled, done.report.last)
-    opened.add_report(done.report.to_text())
+    report = replace(done.report, system=done.report.system | _costs(root, done.report))
+    opened.add_report(report.to_text())
     known = alerts_of(opened.alert_facts())
-    done.report.write(target / "report.json")
-    (target / "index.html").write_text(page(done.report, known, instant(WALL.now())[:16]), "utf-8")
-    for line in status_lines(done.report, known):
+    report.write(target / "report.json")
+    (target / "index.html").write_text(page(report, known, instant(WALL.now())[:16]), "utf-8")
+    for line in status_lines(report, known):
         typer.echo(line)
     if effect:
         typer.echo(f"decisions      {effect}")
@@ -114,6 +117,18 @@ def monitor(
             typer.echo(f"webhook        {failed} alerts could not be told; they are with the next run", err=True)
     if new:
         raise typer.Exit(NEWS)
+
+
+def _costs(root: Path, report: "Report") -> dict[str, str]:
+    """Return what the model of a report costs in money, where `ringbound cost --write` has measured it."""
+    from ringbound.release.cost import Costs, Rates
+
+    try:
+        costs = Costs.read(root / layout.COST)
+        rates = Rates.from_section((workspace.load_yaml(root / "params.yaml") or {}).get("cost"))
+    except (RecordError, ModelError):
+        return {}
+    return costs.told(rates, report.rows) if costs.model == report.model else {}
 
 
 @alerts.callback()

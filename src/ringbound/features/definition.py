@@ -49,7 +49,7 @@ class FeatureSet:
     """Request fields and the features made from them, in the order in which a model takes them.
 
     `derived` are functions of request fields that features may ask for as if they were fields; `numbers` are functions
-    giving float64 (n,); `categories` are functions giving a `Category`, or names of request fields taken as they are;
+    giving float64 (n,), `categories` functions giving a `Category`, or names of request fields taken as they are;
     `references` are the names of the reference tables that functions may ask for. `views` add windowed values of the
     events of `sources`; functions may ask for these values too. Such a set answers as of a time, the request's `at`.
     """
@@ -58,7 +58,7 @@ class FeatureSet:
         self,
         request: Sequence[Field],
         *,
-        numbers: Sequence[Callable] = (),
+        numbers: Sequence[Callable | str] = (),
         derived: Sequence[Callable] = (),
         categories: Sequence[Callable | str] = (),
         references: Sequence[str] = (),
@@ -72,7 +72,7 @@ class FeatureSet:
         self.windowed: dict[str, tuple[View, Windowed]] = {f.name: (v, f) for v in self.views for f in v.features}
         self.derived = [f.__name__ for f in derived]
         self.functions = {f.__name__: f for f in (*derived, *numbers, *categories) if not isinstance(f, str)}
-        self.numbers = [*(f.__name__ for f in numbers), *self.windowed]
+        self.numbers = [*(f if isinstance(f, str) else f.__name__ for f in numbers), *self.windowed]
         self.categories = [f if isinstance(f, str) else f.__name__ for f in categories]
         self._closures: dict[str, frozenset[str]] = {}
         self._plans: dict[tuple[str, ...], _Plan] = {}
@@ -88,9 +88,14 @@ class FeatureSet:
                 raise FeatureError(
                     f"{name}: takes {sorted(unknown)}; there is {sorted(available)}; correct its parameters"
                 )
-        for name in self.categories:
-            if name not in self.functions and name not in fields:
-                raise FeatureError(f"{name}: expected a function or a request field of {sorted(fields)}")
+        for kind, names in (
+            ("number", [n for n in self.numbers if n not in self.windowed]),
+            ("category", self.categories),
+        ):
+            for name in names:
+                if name not in self.functions and fields.get(name) != kind:
+                    there = sorted(field for field, has in fields.items() if has == kind)
+                    raise FeatureError(f"{name}: expected a function, or a {kind} of the request, one of {there}")
         if repeated := sorted({name for name in declared if declared.count(name) > 1}):
             raise FeatureError(f"features: {repeated} are declared twice")
         if self.views and "at" in fields:
@@ -214,7 +219,7 @@ class FeatureSet:
             return {
                 "entity": list(view.entity),
                 "events": source,
-                "value": [feature.aggregate, feature.track, feature.window],
+                "value": [feature.aggregate, feature.track, feature.window, *([feature.ago] if feature.ago else [])],
                 "condition": None if condition is None else meaning_of(condition),
             }
         if name not in self.functions:

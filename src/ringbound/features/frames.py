@@ -34,4 +34,6 @@ def instants(times: pd.Series) -> np.ndarray:
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a frame's rows as a request has them: missing is None."""
     columns = {str(name): values.astype(object).where(values.notna(), None).tolist() for name, values in frame.items()}
+    if not columns:
+        return [{} for _ in range(len(frame))]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

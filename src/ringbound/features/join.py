@@ -20,7 +20,7 @@ def windowed_values(
     """Return every windowed feature, (n,) float64 each, of n requests asked at `at` (n,) int64 microseconds.
 
     `keys` are the requests' columns; those that entities name are used. A value counts the events with
-    `at - window < available_at <= at`; a request that misses a part of an entity's key has no events.
+    `at - ago - window < available_at <= at - ago`; a request that misses a part of an entity's key has no events.
     """
     order = np.argsort(at, kind="stable")
     asked = at[order]
@@ -65,7 +65,8 @@ def _join(
     """Put the values of one view into `result`; `at` and `keys` are in order of time, `order` says whose they are."""
     n = len(events)
     first = int(np.searchsorted(events.available_at, at[:1].min(initial=asof.LATEST) - view.longest, "right"))
-    had, asked = entity_codes([events.fields[e][first:] for e in view.entity], [keys[e] for e in view.entity])
+    theirs, ours = [events.fields[e][first:] for e in view.entity], [keys[e] for e in view.entity]
+    had, asked = entity_codes(theirs, ours, n - first, len(at))
     grouped = _sorted_by(had)
     grouped = grouped[np.searchsorted(had[grouped], 0) :]  # events without an entity are nobody's
     by_entity = grouped + first
@@ -79,22 +80,20 @@ def _join(
     known = rows[np.searchsorted(asked[rows], 0) :]
     target = order[known]
 
-    def positions(window: int) -> np.ndarray:
-        if window not in edges:
-            edges[window] = np.searchsorted(events.available_at, at - window, "right")
-        return np.searchsorted(places, asked[known] * (n + 1) + edges[window][known])
+    def position(back: int) -> np.ndarray:
+        if back not in positions:
+            if back not in edges:
+                edges[back] = np.searchsorted(events.available_at, at - back, "right")
+            positions[back] = np.searchsorted(places, asked[known] * (n + 1) + edges[back][known])
+        return positions[back]
 
-    hi = positions(0)
     instants = at[known]
-    lows: dict[int, np.ndarray] = {}
+    positions: dict[int, np.ndarray] = {}
     for feature in view.features:
-        if feature.window not in lows:
-            lows[feature.window] = positions(feature.window)
+        lo, hi = position(feature.ago + feature.window), position(feature.ago)
         track = run.tracks[feature.track] if feature.track is not None else None
         scale = 1 if feature.aggregate in ("count", "age", "rate") else source.scale[feature.track or ""]
-        numerator, denominator = asof.AGGREGATES[feature.aggregate](
-            run, track, lows[feature.window], hi, instants, scale
-        )
+        numerator, denominator = asof.AGGREGATES[feature.aggregate](run, track, lo, hi, instants - feature.ago, scale)
         values = np.full(len(at), 0.0 if feature.aggregate == "count" else np.nan)
         values[target] = asof.ratio(numerator, np.broadcast_to(denominator, numerator.shape))
         result[feature.name] = values
@@ -106,10 +105,9 @@ def _sorted_by(codes: np.ndarray) -> np.ndarray:
     return np.argsort(narrow, kind="stable")
 
 
-def entity_codes(events: Sequence[Column], requests: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
+def entity_codes(events: Sequence[Column], requests: Sequence[Column], m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a number for each entity, the same for events (m,) and requests (n,); -1 where a part of the key is missing."""
-    had = np.zeros(len(events[0]), dtype=np.int64)
-    asked = np.zeros(len(requests[0]), dtype=np.int64)
+    had, asked = np.zeros(m, dtype=np.int64), np.zeros(n, dtype=np.int64)
     for theirs, ours in zip(events, requests, strict=True):
         part_had, part_asked, size = _part(theirs, ours)
         had = np.where((had < 0) | (part_had < 0), -1, had * size + part_had)

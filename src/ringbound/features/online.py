@@ -43,10 +43,10 @@ class Entity:
 
 @dataclass
 class Memory:
-    """One view's entities, and its features as they are asked for: aggregate, track, window and scale."""
+    """One view's entities, and its features as they are asked for: aggregate, track, window, how long ago, and scale."""
 
     view: View
-    program: list[tuple[Callable[..., tuple], str | None, int, int]]
+    program: list[tuple[Callable[..., tuple], str | None, int, int, int]]
     nothing: list[float]
     entities: dict[Any, Entity] = field(default_factory=dict)
 
@@ -157,12 +157,14 @@ class OnlineFeatures:
             run = entity.run
             times = run.times
             tracks: Mapping[Any, asof.Track] = run.tracks  # None, of the events themselves, has none
-            hi = bisect_right(times, at) - 1
+            end, hi = at, bisect_right(times, at) - 1
             lo = window = 0
-            for aggregate, track, length, scale in memory.program:
+            for aggregate, track, length, ago, scale in memory.program:
+                if at - ago != end:
+                    end, window, hi = at - ago, 0, bisect_right(times, at - ago) - 1
                 if length != window:
-                    window, lo = length, bisect_right(times, at - length, 0, hi + 1) - 1
-                over, under = aggregate(run, tracks.get(track), lo, hi, at, scale)
+                    window, lo = length, bisect_right(times, end - length, 0, hi + 1) - 1
+                over, under = aggregate(run, tracks.get(track), lo, hi, end, scale)
                 # Floats before they are divided, as in `asof.ratio`.
                 values.append(1.0 * over / under if under else NAN)
         return np.array(values)
@@ -180,6 +182,7 @@ def _memory(view: View, source: EventSource) -> Memory:
             asof.AGGREGATES[feature.aggregate],
             feature.track,
             feature.window,
+            feature.ago,
             source.scale.get(feature.track or "", 1) if feature.track not in view.conditions else 1,
         )
         for feature in view.features
@@ -273,7 +276,7 @@ def _forget(entity: Entity, horizon: int) -> None:
 def _entities(view: View, source: EventSource, events: Events) -> dict[Any, Entity]:
     """Return the entities of a view that have events, which are in order."""
     columns = [events.fields[part] for part in view.entity]
-    codes, _ = entity_codes(columns, [column[:0] for column in columns])
+    codes, _ = entity_codes(columns, [column[:0] for column in columns], len(events), 0)
     order = np.argsort(codes, kind="stable")
     order = order[np.searchsorted(codes[order], 0) :]
     if not len(order):
@@ -281,7 +284,7 @@ def _entities(view: View, source: EventSource, events: Events) -> dict[Any, Enti
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     parts = np.split(order, starts[1:])
     tracks = {track: numbers_of(track, view, source, events) for track in view.tracks}
-    keys = list(zip(*(_plain(column, order[starts]) for column in columns), strict=True))
+    keys = list(zip(*(_plain(column, order[starts]) for column in columns), strict=True)) if columns else [()]
     return {
         key[0] if len(key) == 1 else key: Entity(
             _run(events.available_at[rows], {track: numbers[rows] for track, numbers in tracks.items()}),

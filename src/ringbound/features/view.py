@@ -20,17 +20,21 @@ LONE = ("count", "age")
 
 @dataclass(frozen=True)
 class Windowed:
-    """One feature of a view: an aggregate of a `track` (None: of the events themselves) over `window` microseconds."""
+    """One feature of a view: an aggregate of a `track` (None: of the events themselves) over `window` microseconds.
+
+    The window ends `ago` microseconds before the time of the question.
+    """
 
     name: str
     aggregate: str
     track: str | None
     window: int
+    ago: int = 0
 
 
 @dataclass(frozen=True)
 class View:
-    """What to remember of an entity: `entity` are columns that both the request and the events have.
+    """What to remember of an entity: `entity` are columns that both the request and the events have; none, of all events.
 
     `conditions` are the functions whose share `rate` takes, by the name of their track.
     """
@@ -48,8 +52,8 @@ class View:
 
     @property
     def longest(self) -> int:
-        """The longest window, in microseconds: what happened before it is forgotten."""
-        return max(feature.window for feature in self.features)
+        """How far back the windows reach, in microseconds: what happened before is forgotten."""
+        return max(feature.window + feature.ago for feature in self.features)
 
 
 def view(name: str, *, entity: str | Sequence[str], events: str, **features: tuple) -> View:
@@ -58,11 +62,14 @@ def view(name: str, *, entity: str | Sequence[str], events: str, **features: tup
     Aggregates: `count` and `age` (minutes since the last event became known) of the events; `sum`, `mean`, `min`, `max`
     and `last` of a number; `rate` of a condition, a function of the event's numbers that works on each element:
     the share of the events for which it holds, leaving out those that miss a number it takes. A window is a text like
-    `90min`, `3h` or `28d`; several make several features. Where it is empty, `count` is 0 and all others are missing.
+    `90min`, `3h` or `28d`, or `1h, 23h ago`, which ends so long before the question: an hour of yesterday. Several make
+    several features. Where it is empty, `count` is 0 and all others are missing. Without an entity, `[]`, all events count.
 
     >>> made = view("shop", entity="shop", events="sales", paid=("mean", "paid", ["1h", "1d"]), sales=("count", "1h"))
     >>> [feature.name for feature in made.features]
     ['shop_paid_1h', 'shop_paid_1d', 'shop_sales_1h']
+    >>> [feature.name for feature in view("all", entity=[], events="sales", sales=("count", "1h, 23h ago")).features]
+    ['all_sales_1h_23h_ago']
     """
     declared, conditions = [], {}
     for key, parts in features.items():
@@ -81,18 +88,26 @@ def view(name: str, *, entity: str | Sequence[str], events: str, **features: tup
             conditions[track.__name__] = track
             track = track.__name__
         windows = [rest[-1]] if isinstance(rest[-1], str) else list(rest[-1])
-        declared += [Windowed(f"{name}_{key}_{window}", aggregate, track, microseconds(window)) for window in windows]
+        for window in windows:
+            named = re.sub(r"\W+", "_", window)
+            declared.append(Windowed(f"{name}_{key}_{named}", aggregate, track, *_length_and_ago(window)))
     if not declared:
         raise FeatureError(f"view {name}: expected at least one feature; got none")
     keys = (entity,) if isinstance(entity, str) else tuple(entity)
     return View(name, keys, events, tuple(declared), conditions)
 
 
+def _length_and_ago(window: str) -> tuple[int, int]:
+    """Return a window's length and how long before the question it ends: `1h, 23h ago`."""
+    match = re.fullmatch(r"(\w+), (\w+) ago", window)
+    return (microseconds(match[1]), microseconds(match[2])) if match else (microseconds(window), 0)
+
+
 def microseconds(window: str) -> int:
     """Return a window's length: `90min`, `3h`, `28d`."""
     match = re.fullmatch(r"(\d+)(min|h|d)", window)
     if not match or not int(match[1]):
-        raise FeatureError(f"expected a window like 90min, 3h or 28d; got {window!r}")
+        raise FeatureError(f"expected a window like 90min, 3h, 28d or 1h, 23h ago; got {window!r}")
     return int(match[1]) * UNITS[match[2]]
 
 

@@ -269,6 +269,10 @@ def write_model(
     )
     bundle = load_bundle(folder)
     some = rows.where(np.arange(max(0, len(rows) - 5000), len(rows))).features
-    if not np.array_equal(bundle.full.answer(some), fitted.full.answer(some)):
-        raise BundleError("bundle: answers otherwise than the model that was fitted; report this with the notebook")
+    rungs = {"full": fitted.full.answer}
+    rungs |= {"reduced": fitted.reduced.answer} if fitted.reduced else {}
+    rungs |= {"prior": fitted.prior.predict} if fitted.prior else {}
+    for name, answer in rungs.items():
+        if not np.array_equal(bundle.rungs[name](some), answer(some)):
+            raise BundleError(f"bundle: {name} answers otherwise than what was fitted; report this with the notebook")
     return bundle

@@ -51,7 +51,7 @@ def learn_prior(
 
 def _keys(features: Mapping[str, Column], widths: Mapping[str, float | None]) -> list[str]:
     parts = []
-    for name, width in widths.items():
+    for name, width in sorted(widths.items()):  # in whichever order they were declared, or are kept in a file
         column = features[name]
         if isinstance(column, Category):
             parts.append(["" if text is None else str(text) for text in column.texts().tolist()])

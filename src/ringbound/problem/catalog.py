@@ -24,7 +24,8 @@ def summary(features: FeatureSet, name: str) -> str:
     if name in features.windowed:
         view, feature = features.windowed[name]
         what = f"{feature.aggregate} of {feature.track}" if feature.track else feature.aggregate
-        return f"{what} over {length(feature)} of {view.events}, by {' and '.join(view.entity)}"
+        by = f", by {' and '.join(view.entity)}" if view.entity else ""
+        return f"{what} over {length(feature)} of {view.events}{by}"
     if name in features.functions:
         prose = inspect.getdoc(features.functions[name]) or "a function of the request"
         return prose.splitlines()[0]
@@ -32,9 +33,14 @@ def summary(features: FeatureSet, name: str) -> str:
 
 
 def length(feature: Windowed) -> str:
-    """Return a window as it is written: `3h`."""
-    unit = next(unit for unit, size in reversed(UNITS.items()) if feature.window % size == 0)
-    return f"{feature.window // UNITS[unit]}{unit}"
+    """Return a window as it is written: `3h`, or `1h, 23h ago`."""
+    ago = f", {_written(feature.ago)} ago" if feature.ago else ""
+    return _written(feature.window) + ago
+
+
+def _written(us: int) -> str:
+    unit = next(unit for unit, size in reversed(UNITS.items()) if us % size == 0)
+    return f"{us // UNITS[unit]}{unit}"
 
 
 def describe(features: FeatureSet, name: str) -> str:

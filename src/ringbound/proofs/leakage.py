@@ -112,7 +112,8 @@ def _culprit(
     source = features.sources[view.events]
     later = tables.read(view.events, at, at + view.longest, ids=True)
     keys = columns_of(asked[list(view.entity)])
-    theirs = np.flatnonzero(np.all([_matches(later.fields[k], keys[k]) for k in view.entity], axis=0))
+    matches = [_matches(later.fields[k], keys[k]) for k in view.entity]
+    theirs = np.flatnonzero(np.all([np.ones(len(later), bool), *matches], axis=0))
     if not len(theirs):
         return None
     times = later.available_at[theirs]

@@ -97,6 +97,14 @@ class Costs(Record):
             lines.append(f"1,000 answers of {rung}: {us / 1000:.2f} cpu s, {rates.currency}{rates.of(us / 1000):.6f}")
         return lines
 
+    def told(self, rates: Rates, rows: int) -> dict[str, str]:
+        """Return what a run and so many answers of the full model cost, for a page."""
+        least = "at least " if self.unknown else ""
+        found = {"cost_of_a_run": f"{least}{rates.currency}{rates.of(self.cpu_seconds):.4f}"}
+        if us := self.answer_us.get("full"):
+            found["cost_of_these_answers"] = f"{rates.currency}{rates.of(us / 1e6 * rows):.6f}"
+        return found
+
     def beyond(self, rates: Rates) -> dict[str, str]:
         """Return which budgets are exceeded, in words, by the name of the alert that says so."""
         run, answers = rates.of(self.cpu_seconds), rates.of(self.answer_us.get("full", 0.0) / 1000)

@@ -140,6 +140,8 @@ def slices_gate(guarded: pd.DataFrame, names: Sequence[str], margin: float, few:
         return GateResult("slices", "open", f"may be worse by more than {margin:g}: {called(unsure)}{also}")
     if not len(guarded) and names:
         return GateResult("slices", "open", f"no slice by {', '.join(names)} could be compared{also}")
+    if not names:
+        return GateResult("slices", "passed", "none is guarded: see `guarded` of the problem")
     judged = f"none of {len(guarded)} slices by {', '.join(names)} is worse beyond noise"
     shown = f", {int(within.sum())} of them by less than {margin:g}"
     return GateResult("slices", "passed", f"{judged}{shown}{also}")

@@ -97,8 +97,9 @@ def build_bento(name: str, *, bundle_folder: Path, root: Path, archive: Path) ->
         text=True,
     )
     if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BundleError(f"expected a Bento; BentoML says: {one_line(Exception(last))}")
+        lines = result.stderr.strip().splitlines() or ["no reason given"]
+        why = next((line for line in lines if "Failed to import module" in line), lines[-1])
+        raise BundleError(f"expected a Bento; BentoML says: {one_line(Exception(why))}")
     folder = Path(result.stdout.strip().splitlines()[-1])
     _settle(folder)
     _archive(folder, archive)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from typing import Annotated, Any, Literal
 
 import bentoml
@@ -47,6 +47,8 @@ PACKAGES = (
     "tzdata",
     "uvloop",
 )
+OPTIONAL = ("psycopg", "psycopg-binary", "uvloop")
+"""Those without which a service serves, too: on one host, or somewhat slower."""
 TIMEOUT_S = 10
 WATCH_S = 0.5
 SWITCH_S = 0.0005
@@ -94,8 +96,9 @@ class Refused(pydantic.BaseModel):
 
 
 def requirements() -> list[str]:
-    """Return what a service has to install, at the versions that are installed here."""
-    return [f"{name}=={version(name)}" for name in PACKAGES]
+    """Return what a service has to install, at the versions that are installed here; what is optional may be missing."""
+    there = {str(one.name).lower().replace("_", "-") for one in distributions()}
+    return [f"{name}=={version(name)}" for name in PACKAGES if name in there or name not in OPTIONAL]
 
 
 def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:

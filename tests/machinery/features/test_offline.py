@@ -36,9 +36,10 @@ def polars_value(events: EventTables, parcels: pd.DataFrame, name: str) -> np.nd
     keys = list(view.entity)
     asked = pl.from_pandas(parcels[[*keys, "at"]].reset_index(names="row"))
     asked = asked.with_columns(pl.col("at").dt.cast_time_unit("us"))
-    found = asked.join(table, on=keys, how="inner", maintain_order="right").filter(
-        (pl.col("available_at") <= pl.col("at"))
-        & (pl.col("available_at") > pl.col("at") - pl.duration(microseconds=feature.window))
+    how = {"on": keys, "how": "inner", "maintain_order": "right"} if keys else {"how": "cross"}
+    end = pl.col("at") - pl.duration(microseconds=feature.ago)
+    found = asked.join(table, **how).filter(
+        (pl.col("available_at") <= end) & (pl.col("available_at") > end - pl.duration(microseconds=feature.window))
     )
     if feature.aggregate in ("count", "age"):
         value = (

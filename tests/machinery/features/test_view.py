@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
 from ringbound.errors import FeatureError
 from ringbound.features.asof import MINUTE
+from ringbound.features.columns import Category
 from ringbound.features.definition import FeatureSet
 from ringbound.features.events import EventSource
 from ringbound.features.request import Field
@@ -29,10 +31,34 @@ def test_windows(text, minutes):
     assert microseconds(text) == minutes * MINUTE
 
 
-@pytest.mark.parametrize("text", ["", "3", "0h", "h", "3 h", "-1h", "3w"])
+@pytest.mark.parametrize("text", ["", "3", "0h", "h", "3 h", "-1h", "3w", "1h,23h ago", "1h, 0h ago", "1h, 23h", "ago"])
 def test_other_windows_are_refused(text):
     with pytest.raises(FeatureError, match="expected a window like"):
-        microseconds(text)
+        a_set(sales=("count", text))
+
+
+def test_a_window_may_end_before_the_question():
+    chosen = a_set(sales=("count", ["1h", "1h, 23h ago"]))
+    assert chosen.names == ["v_sales_1h", "v_sales_1h_23h_ago"]
+    assert chosen.views[0].longest == 24 * 60 * MINUTE
+    assert chosen.hash_of("v_sales_1h") == a_set(sales=("count", "1h")).hash_of("v_sales_1h")
+    assert chosen.hash_of("v_sales_1h_23h_ago") != a_set(sales=("count", "1h, 22h ago")).hash_of("v_sales_1h_22h_ago")
+
+
+def test_a_number_of_the_request_is_a_feature_by_its_name():
+    size = Field("size", "number", "of it", 1, required=False, ge=0, le=9)
+    chosen = FeatureSet([WHO, size], numbers=["size"], categories=["who"])
+    assert chosen.names == ["size", "who"]
+    columns = {"who": Category.from_texts(["ann", "bob"]), "size": np.array([2.0, np.nan])}
+    assert np.array_equal(chosen.compute(columns, {})["size"], [2.0, np.nan], equal_nan=True)
+    wider = FeatureSet([WHO, Field("size", "number", "of it", 1, required=False, ge=0, le=10)], numbers=["size"])
+    assert wider.hash_of("size") != chosen.hash_of("size")
+    with pytest.raises(FeatureError, match=r"who: expected a function, or a number of the request, one of \['size'\]"):
+        FeatureSet([WHO, size], numbers=["who"])
+    with pytest.raises(
+        FeatureError, match=r"size: expected a function, or a category of the request, one of \['who'\]"
+    ):
+        FeatureSet([WHO, size], categories=["size"])
 
 
 @pytest.mark.parametrize(

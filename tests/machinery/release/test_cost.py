@@ -34,6 +34,12 @@ def test_time_becomes_money():
     assert "1,000 answers of full: 0.50 cpu s, $0.000500" in lines
 
 
+def test_a_page_is_told_what_a_run_and_so_many_answers_cost():
+    assert COSTS.told(RATES, 4000) == {"cost_of_a_run": "$0.1000", "cost_of_these_answers": "$0.002000"}
+    unknown = replace(COSTS, unknown=["ingest"], answer_us={})
+    assert unknown.told(RATES, 4000) == {"cost_of_a_run": "at least $0.1000"}
+
+
 def test_what_is_beyond_a_budget_is_said_and_without_one_nothing_is():
     assert COSTS.beyond(RATES) == {}
     slow = replace(COSTS, stages={"tune": replace(COSTS.stages["tune"], cpu_seconds=300.0)}, answer_us={"full": 2000.0})

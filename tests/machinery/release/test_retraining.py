@@ -10,6 +10,7 @@ import time
 import pytest
 
 from houses import Houses
+from ringbound.workspace.paths import parse_yaml
 
 THROUGH = "2020-07-01T00:00:00Z"
 
@@ -105,16 +106,26 @@ def test_killed_at_any_point_it_goes_on_and_ends_as_if_it_had_not_been(houses):
     assert verdict["champion"] == model_of(houses, "HEAD")["version"]
 
 
-def test_it_is_the_model_that_one_would_have_made_by_hand(houses, tmp_path):
+def test_after_a_sweep_a_version_is_fetched_and_made_again_by_hand_to_the_byte(houses, tmp_path):
+    branch = "retrain/2020-07-01T00-00-00"
+    houses.call("ringbound", "ops", "gc", "--yes")
+    houses.call("ringbound", "registry", "fetch", "v2")
     houses.call("git", "worktree", "add", "-q", str(tmp_path / "by hand"), "HEAD")
     hand = object.__new__(Houses)
     hand.root = tmp_path / "by hand"
     hand.environment = houses.environment | {"PYTHONPATH": str(hand.root / "src")}
     params = hand.root / "params.yaml"
     params.write_text(params.read_text().replace("2020-06-01T00:00:00Z", THROUGH))
+    assert params.read_text() == houses.call("git", "show", f"{branch}:params.yaml").stdout
     hand.call("dvc", "repro", "tune")
     made = json.loads((hand.root / "data/reports/model.json").read_text())
-    assert made["version"] == model_of(houses, "retrain/2020-07-01T00-00-00")["version"]
+    assert made["version"] == model_of(houses, branch)["version"]
+    locks = [(hand.root / "dvc.lock").read_text(), houses.call("git", "show", f"{branch}:dvc.lock").stdout]
+    outputs = [
+        {name: stage["outs"] for name, stage in parse_yaml(lock, "dvc.lock")["stages"].items()} for lock in locks
+    ]
+    for stage in ("ingest", "features", "tune"):
+        assert outputs[0][stage] == outputs[1][stage]
     houses.call("git", "worktree", "remove", "--force", str(hand.root))
 
 

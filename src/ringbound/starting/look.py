@@ -1,0 +1,249 @@
+"""What a table holds: each column's kind, by the rule that ingest reads values by, and what is missing.
+
+table = look(Path("rentals.csv"), zone="")
+table.columns["hour"].kind
+"""
+
+import json
+import keyword
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ringbound.data.conversion import convert
+from ringbound.data.files import Files
+from ringbound.data.sources import columns_of_records
+from ringbound.data.tables import to_pandas
+from ringbound.data.values import MISSING, Kind
+from ringbound.errors import SourceError, one_line
+
+SEPARATORS = ",;\t|"
+NOTHING = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "?", "-")
+"""Texts that mean nothing where all else in a column is a number or a time."""
+KINDS: tuple[Kind, ...] = ("integer", "number", "timestamp", "boolean", "string")
+SAMPLE = 5_000
+"""Values by which a kind is guessed; the whole column is then held to it."""
+FEW = 0.01
+"""The share of values that may not be of a column's kind: their rows are put aside by ingest, with the reason."""
+MOST_COLUMNS = 500
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name in the file and in code, its kind, and its values, (n,), missing where there is none."""
+
+    original: str
+    name: str
+    kind: Kind
+    values: pd.Series = field(repr=False, compare=False)
+    odd: int = 0
+    """How many values are not of this kind."""
+
+    @cached_property
+    def missing(self) -> float:
+        """The share of rows without a value."""
+        return float(self.values.isna().mean())
+
+    @cached_property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return int(self.values.nunique())
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Its values as float64, (n,); of texts, their places among all texts."""
+        if self.kind == "timestamp":
+            return self.values.astype("datetime64[us, UTC]").astype("int64").to_numpy(float) / 3.6e9
+        if self.kind == "string":
+            codes = pd.factorize(self.values)[0].astype(float)
+            return np.where(codes < 0, np.nan, codes)
+        return self.values.astype("float64").to_numpy()
+
+
+@dataclass(frozen=True)
+class Look:
+    """A table as it was looked at, and how ingest is to read it."""
+
+    path: Path
+    columns: dict[str, Column]
+    """By their names in the file."""
+    options: dict[str, Any]
+    """What `Files` takes beside the columns."""
+    notes: list[str]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(next(iter(self.columns.values())).values)
+
+
+def look(path: Path, *, zone: str = "") -> Look:
+    """Return what a CSV, JSON Lines or Parquet file holds; times without an offset are on the clock of `zone`, or of UTC.
+
+    `SourceError` where it cannot be read, or has no rows.
+    """
+    if not path.is_file():
+        raise SourceError(f"--table: expected a file; {path.name} is not there")
+    try:
+        ZoneInfo(zone or "UTC")
+    except (KeyError, ValueError, OSError):
+        raise SourceError(f"--zone: expected a time zone like Europe/Berlin; got {zone!r}") from None
+    raw, options = _read(path)
+    if not raw or not len(next(iter(raw.values()))):
+        raise SourceError(f"{path.name}: expected rows; it has none")
+    if len(raw) > MOST_COLUMNS:
+        raise SourceError(
+            f"{path.name}: expected at most {MOST_COLUMNS} columns; got {len(raw):,}; keep those that may matter"
+        )
+    texts = not path.name.endswith((".parquet", ".jsonl", ".ndjson"))
+    options |= _conventions(raw, options) if texts else {}
+    names: dict[str, str] = {}
+    columns, notes = {}, []
+    for original, values in raw.items():
+        names[original] = identifier(original, set(names.values()))
+        kind, typed, odd, local = _typed(values, options, zone)
+        if local and "zone" not in options:
+            options["zone"] = zone or "UTC"
+            if not zone:
+                notes.append(f"times of `{original}` have no offset and are taken for UTC: see `zone`")
+        columns[original] = Column(original, names[original], kind, typed, odd)
+        if 0 < odd < len(typed):
+            notes.append(f"{odd:,} values of `{original}` are no {kind}: their rows are put aside")
+    return Look(path, columns, options, notes)
+
+
+def identifier(text: str, taken: set[str]) -> str:
+    """Return a name for code that is like a text, and none of `taken`.
+
+    >>> identifier("Größe (m²)", set()), identifier("class", set()), identifier("2nd", {"n2nd"})
+    ('groesse_m2', 'class_', 'n2nd_2')
+    """
+    for umlaut, plain in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
+        text = text.lower().replace(umlaut, plain)
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "column"
+    name = f"n{name}" if name[0].isdigit() else name
+    name = f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+RESERVED = {
+    *("at", "available_at", "outcome", "y", "split", "day", "period", "rows", "row_id", "np", "pd", "number"),
+    *("all", "clock", "clock_hour", "clock_weekday", "clock_yearday", "weekday", "is_yes", "named", "outcomes"),
+}
+"""Names that a workspace's own code has."""
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return each column's values as they came, and how they were read."""
+    name = path.name
+    try:
+        if name.endswith(".parquet"):
+            table = pq.read_table(path)
+            return {column: table[column] for column in table.column_names}, {}
+        if name.endswith((".jsonl", ".ndjson")):
+            return _records(path), {}
+        return _csv(path)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise SourceError(f"{name}: cannot be read: {one_line(error)}") from error
+
+
+def _records(path: Path) -> dict[str, list[Any]]:
+    records = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise SourceError(f"{path.name}: line {number}: expected JSON; {one_line(error)}") from error
+            if not isinstance(record, dict):
+                raise SourceError(f"{path.name}: line {number}: expected an object; got {type(record).__name__}")
+            records.append(record)
+    return columns_of_records(records, dict.fromkeys(name for record in records for name in record))
+
+
+def _csv(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    options: dict[str, Any] = {}
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            headers = [
+                list(pd.read_csv(path, nrows=0, sep=mark, dtype=str, encoding=encoding).columns) for mark in SEPARATORS
+            ]
+            most = max(len(one) for one in headers)
+            separator, header = next(one for one in zip(SEPARATORS, headers, strict=True) if len(one[1]) == most)
+            options = {"separator": separator} if separator != "," else {}
+            options |= {"encoding": encoding} if encoding != "utf-8" else {}
+            declared = dict.fromkeys(header, "string")
+            rows = Files(path, declared, **options).read(None, pd.Timestamp.max).rows
+            return {column: pa.array(rows[column], pa.string(), from_pandas=True) for column in declared}, options
+        except UnicodeDecodeError:
+            continue
+        except SourceError as error:
+            if "text; byte" not in str(error):
+                raise
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+            raise SourceError(f"{path.name}: cannot be read as CSV: {one_line(error)}") from error
+    raise SourceError(f"{path.name}: expected text in UTF-8 or Windows-1252; store it as UTF-8")
+
+
+def _conventions(raw: Mapping[str, pa.Array], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts as missing, and which mark numbers have, where columns of numbers and times tell."""
+    nothing: set[str] = set()
+    comma = False
+    for values in raw.values():
+        texts = pd.Series(_sample(values)).dropna()
+        plain = texts[~texts.isin(NOTHING)]
+        if not len(plain):
+            continue
+        if options.get("separator") and plain.str.fullmatch(r"\s*[+-]?\d+,\d+\s*").any():
+            comma |= bool(plain.str.fullmatch(r"\s*[+-]?\d+(,\d+)?\s*").all())
+        marks = set(texts[texts.isin(NOTHING)])
+        numbers = plain.str.replace(",", ".") if comma else plain
+        if marks and any(not _refused(pa.array(numbers), kind, (), "UTC") for kind in ("number", "timestamp")):
+            nothing |= marks
+    found: dict[str, Any] = {"missing": [*MISSING, *sorted(nothing)]} if nothing else {}
+    return found | ({"decimal": ","} if comma else {})
+
+
+def _sample(values: Any) -> list[Any]:
+    step = max(1, len(values) // SAMPLE)
+    taken = values[::step] if isinstance(values, list) else values.take(pa.array(range(0, len(values), step)))
+    return taken if isinstance(taken, list) else taken.to_pylist()
+
+
+def _refused(values: Any, kind: Kind, missing: Sequence[str], zone: str | None) -> Mapping[int, str]:
+    return convert(values, kind, missing=missing or MISSING, zone=zone)[1]
+
+
+def _typed(values: Any, options: Mapping[str, Any], zone: str) -> tuple[Kind, pd.Series, int, bool]:
+    """Return a column's kind, its values, how many are of another, and whether they are times on a local clock."""
+    missing = options.get("missing", MISSING)
+    if options.get("decimal") == ",":
+        texts = pd.Series(values.to_pylist(), dtype=object)
+        said = texts[texts.notna() & ~texts.isin(missing)]
+        numeric = len(said) > 0 and said.str.fullmatch(r"\s*[+-]?\d+(,\d+)?\s*").all()
+        values = pa.array(texts.str.replace(",", ".") if numeric else texts, pa.string(), from_pandas=True)
+    sample = _sample(values)
+    held = sample if isinstance(values, list) else pa.array(sample, values.type)
+    empty = all(value is None or value in missing for value in sample if not isinstance(value, dict | list))
+    for kind in ("string",) if empty else KINDS:
+        for clock in (None, options.get("zone") or zone or "UTC") if kind == "timestamp" else (None,):
+            if len(_refused(held, kind, missing, clock)) <= FEW * len(sample):
+                converted, refused = convert(values, kind, missing=missing, zone=clock)
+                if len(refused) <= FEW * len(values):
+                    return kind, to_pandas(pa.table({"a": converted}))["a"], len(refused), clock is not None
+    return "string", pd.Series([None] * len(values), dtype="str"), len(values), False  # lists or objects

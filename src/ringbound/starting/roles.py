@@ -1,0 +1,251 @@
+"""What each column of a table is for: the question's id, time and outcome, what is known when it is asked, and what is not.
+
+What looks like an outcome, an identifier or a leak is set aside, with the reason; whoever owns the table decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ringbound.errors import ProblemError
+from ringbound.starting.look import FEW, Column, Look
+
+Task = Literal["classification", "regression"]
+LEAST_ROWS, LEAST_DAYS = 300, 6
+MOST_TEXTS = 200
+"""Different texts beyond which a column is no category of its own; it may still be looked up by."""
+TELLS = 0.95
+"""The share of the outcome's variance that no single column should tell."""
+PROBED = 50_000
+"""Rows by which columns are judged."""
+CODES = ("id", "code", "nr", "no", "zip", "key")
+"""Ends of names of numbers that are names."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What columns are for. `share` says how much of the outcome's variance each tells by itself."""
+
+    task: Task
+    label: Column
+    yes: str
+    """Of a classification, the value that is asked about."""
+    time: Column
+    id: Column | None
+    numbers: list[Column]
+    categories: list[Column]
+    times: list[Column]
+    entities: list[Column]
+    """Those of which the history is worth looking up, the best first."""
+    aside: dict[str, str]
+    share: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> list[Column]:
+        """What is known when the question is asked."""
+        return [self.time, *self.categories, *self.numbers, *self.times]
+
+
+def assign_roles(table: Look, *, label: str, time: str = "", key: str = "", task: str = "") -> Roles:
+    """Return what the columns of a table are for; names are those of the file, and what is not given is found.
+
+    `ProblemError` where that cannot be, with what to do.
+    """
+    target, when = _named(table, label, "--label"), _time_of(table, time)
+    for column in (target, when):
+        if column.odd == table.rows:
+            raise ProblemError(f"{column.original}: expected single values; it holds lists or objects")
+    kind, yes = _task_of(target, task)
+    identity = _id_of(table, key, {target.original, when.original})
+    y = _outcomes(target, kind, yes)
+    aside = _leavings(table, {target.original, when.original, *([identity.original] if identity else [])}, when)
+    left = [
+        column for name, column in table.columns.items() if name not in aside and column not in (target, when, identity)
+    ]
+    share = {column.original: share_told(column, y) for column in left}
+    aside |= {
+        name: f"tells {part:.0%} of the outcome's variance by itself: known only with it?"
+        for name, part in share.items()
+        if part > TELLS
+    }
+    aside |= _parts_of(target, left, y) if kind == "regression" else {}
+    left = [column for column in left if column.original not in aside]
+    texts = [column for column in left if column.kind in ("string", "boolean") or _is_code(column)]
+    entities = [
+        column
+        for column in texts
+        if 2 <= column.distinct <= table.rows / 5 and column.name not in ("id", "time", "available_at")
+    ]
+    wide = {column.original for column in texts if column.distinct > MOST_TEXTS and column not in entities}
+    aside |= dict.fromkeys(sorted(wide), "has nearly as many values as rows: a name or free text")
+    return Roles(
+        kind,
+        target,
+        yes,
+        when,
+        identity,
+        numbers=[c for c in left if c not in texts and c.kind != "timestamp"],
+        categories=[c for c in texts if c.original not in wide],
+        times=[c for c in left if c.kind == "timestamp"],
+        entities=sorted(entities, key=lambda c: -share[c.original])[:3],
+        aside=aside,
+        share=share,
+    )
+
+
+def _named(table: Look, name: str, option: str) -> Column:
+    if name not in table.columns:
+        raise ProblemError(
+            f"{option}: expected a column of {table.path.name}, one of {list(table.columns)}; got {name!r}"
+        )
+    return table.columns[name]
+
+
+def _time_of(table: Look, name: str) -> Column:
+    times = [column.original for column in table.columns.values() if column.kind == "timestamp"]
+    if not name and len(times) != 1:
+        raise ProblemError(f"--time: expected the column that says when each row happened; times are {times or 'none'}")
+    column = _named(table, name or times[0], "--time")
+    if column.kind != "timestamp":
+        example = next(iter(column.values.dropna().astype(str)), "")
+        raise ProblemError(
+            f"--time: expected times like 2013-11-27T17:15:00 in {column.original!r}; got {example!r}; write them so"
+        )
+    if column.missing > FEW:
+        raise ProblemError(
+            f"--time: expected the time of every row; {column.missing:.1%} have none in {column.original!r}"
+        )
+    days = column.values.dt.floor("D").nunique()
+    if table.rows < LEAST_ROWS or days < LEAST_DAYS:
+        raise ProblemError(
+            f"{table.path.name}: expected at least {LEAST_ROWS} rows on {LEAST_DAYS} days, to learn from the earlier and "
+            f"judge on the later; got {table.rows:,} rows on {days:,} days"
+        )
+    return column
+
+
+def _task_of(label: Column, task: str) -> tuple[Task, str]:
+    """Return the task that a label calls for, and the value that is asked about where it is one of two."""
+    if label.missing == 1 or label.distinct < 2:
+        raise ProblemError(
+            f"--label: expected outcomes that differ in {label.original!r}; got {label.distinct} value(s)"
+        )
+    if label.kind == "timestamp":
+        raise ProblemError(f"--label: expected a number or one of two values in {label.original!r}; got times")
+    two = label.distinct == 2
+    if not two and (task == "classification" or label.kind not in ("number", "integer")):
+        raise ProblemError(
+            f"--label: expected a number, or one of two values, in {label.original!r}; got {label.distinct} different ones; "
+            "more than two classes are not supported yet"
+        )
+    if two and task != "regression":
+        values = label.values.dropna().value_counts()  # the rarer one is asked about, of yes and no it is yes
+        positive = [v for v in values.index if str(v).lower() in ("1", "1.0", "true", "yes", "y")]
+        return "classification", str((positive or [values.index[-1]])[0])
+    if label.kind not in ("number", "integer"):
+        raise ProblemError(f"--task: expected numbers to predict in {label.original!r}; got texts")
+    return "regression", ""
+
+
+def _outcomes(label: Column, task: Task, yes: str) -> np.ndarray:
+    if task == "regression":
+        return label.values.astype("float64").to_numpy()
+    is_yes = (label.values.astype("str") == yes).astype("float64")
+    return is_yes.where(label.values.notna()).to_numpy()
+
+
+def _id_of(table: Look, name: str, others: set[str]) -> Column | None:
+    if name:
+        column = _named(table, name, "--id")
+        repeated = int(column.values.duplicated().sum())
+        if repeated or column.missing:
+            raise ProblemError(
+                f"--id: expected a value of its own for every row in {name!r}; {repeated:,} rows repeat one or have none"
+            )
+        return column
+    unique = [
+        column
+        for column in table.columns.values()
+        if column.original not in others and column.kind in ("string", "integer") and column.distinct == table.rows
+    ]
+    return unique[0] if unique else None
+
+
+def _leavings(table: Look, used: set[str], time: Column) -> dict[str, str]:
+    """Return the columns that are of no use, or were not known in time, with the reason."""
+    aside = {}
+    for name, column in table.columns.items():
+        if name in used:
+            continue
+        later = column.values > time.values if column.kind == "timestamp" else None
+        if column.odd == table.rows:
+            aside[name] = "holds lists or objects"
+        elif column.missing == 1:
+            aside[name] = "is always missing"
+        elif column.distinct < 2:
+            aside[name] = "is always the same"
+        elif column.kind in ("string", "integer") and column.distinct > 0.9 * table.rows:
+            aside[name] = "has a value of its own in nearly every row: an identifier or free text"
+        elif later is not None and float(later.mean()) > 0.01:
+            aside[name] = f"is later than {time.original} in {later.mean():.0%} of the rows: not known when it is asked"
+        elif later is not None and (column.values == time.values).all():
+            aside[name] = f"is the same as {time.original}"
+    return aside
+
+
+def _is_code(column: Column) -> bool:
+    """Return whether whole numbers are names: they are called so, and are not many."""
+    return column.kind == "integer" and column.name.split("_")[-1] in CODES
+
+
+def share_told(column: Column, y: np.ndarray) -> float:
+    """Return the share of the outcome's variance between groups of a column, less what as many groups show by chance.
+
+    Groups are its values; of numbers with more than 50 the most frequent one, and fiftieths of the others.
+    """
+    step = max(1, len(y) // PROBED)
+    values, y = column.values.iloc[::step].reset_index(drop=True), y[::step]
+    if column.kind in ("number", "integer", "timestamp") and values.nunique() > 50:
+        usual = values == values.mode().iloc[0]  # often 0: whether there is anything at all
+        values = pd.qcut(pd.Series(column.numbers[::step]).mask(usual), 50, labels=False, duplicates="drop").mask(
+            usual, -1
+        )
+    codes = pd.factorize(values)[0]
+    there = ~np.isnan(y)
+    frame = pd.DataFrame({"group": codes[there], "y": y[there]})
+    groups = frame.groupby("group")["y"]
+    n, k, whole = len(frame), groups.ngroups, float(((frame["y"] - frame["y"].mean()) ** 2).sum())
+    if whole == 0 or n - k < 1:
+        return 0.0
+    within = float(((frame["y"] - groups.transform("mean")) ** 2).sum())
+    return max(0.0, 1 - (within / (n - k)) / (whole / (n - 1)))
+
+
+def _parts_of(label: Column, columns: Sequence[Column], y: np.ndarray) -> dict[str, str]:
+    """Return the numbers that make up the outcome exactly when they are added up, each with what it belongs to."""
+    step = max(1, len(y) // 2_000)
+    numbers = [column for column in columns if column.kind in ("number", "integer")]
+    there = ~np.isnan(y[::step])
+    X = {column.original: np.nan_to_num(column.numbers[::step][there]) for column in numbers}
+    left = y[::step][there]
+
+    def explained(names: Sequence[str]) -> float:
+        matrix = np.column_stack([np.ones(len(left)), *(X[name] for name in names)])
+        fitted = matrix @ np.linalg.lstsq(matrix, left, rcond=None)[0]
+        return 1 - float(((left - fitted) ** 2).sum() / ((left - left.mean()) ** 2).sum())
+
+    names = list(X)
+    if not names or len(left) < 10 * len(names) or left.std() == 0 or explained(names) < 0.9999:
+        return {}
+    for name in list(names):
+        fewer = [other for other in names if other != name]
+        if fewer and explained(fewer) >= 0.9999:
+            names = fewer
+    others = {name: " and ".join(f"`{other}`" for other in names if other != name) for name in names}
+    return {
+        name: f"{'with ' + others[name] + ' ' if others[name] else ''}makes up `{label.original}` exactly: known with it"
+        for name in names
+    }

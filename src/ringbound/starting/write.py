@@ -1,0 +1,110 @@
+"""The files of a new workspace: templates, filled in; git and DVC begun; notebooks exported."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ringbound.errors import WorkspaceError, one_line
+from ringbound.notebooks.source import clean, dumps
+from ringbound.workspace import layout
+
+TEMPLATE = Path(__file__).parent / "template"
+PLACES = {
+    "Makefile.txt": "Makefile",
+    "README.md.txt": "README.md",
+    "pyproject.toml.txt": "pyproject.toml",
+    "params.yaml.txt": "params.yaml",
+    "dvc.yaml.txt": "dvc.yaml",
+    "gitignore.txt": ".gitignore",
+    "dvcignore.txt": ".dvcignore",
+    "service.py.txt": "bentos/service.py",
+    "test_workspace.py.txt": "tests/test_workspace.py",
+    "tests.yml.txt": ".github/workflows/tests.yml",
+}
+"""Where each template is written, but for the notebooks. Their names end in .txt: DVC, pytest and mypy leave them alone."""
+CELL = re.compile(r"^```python ?(\w*)\n(.*?)\n?^```$", re.MULTILINE | re.DOTALL)
+
+
+def write_workspace(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
+    """Write a workspace about a table into a folder that is empty or not there; begin git and DVC, export the notebooks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise WorkspaceError(f"{folder.name}: expected a folder that is not there, or is empty; it has files")
+    filled = {**texts, "version": version("ringbound")}
+    for name, place in PLACES.items():
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(Template((TEMPLATE / name).read_text("utf-8")).substitute(filled), "utf-8")
+    for file in sorted((TEMPLATE / "notebooks").glob("*.md")):
+        _write_notebook(
+            folder / "notebooks" / f"{file.stem}.ipynb", Template(file.read_text("utf-8")).substitute(filled)
+        )
+    package = folder / "src" / texts["package"]
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    sources = folder / "data/sources"
+    sources.mkdir(parents=True)
+    shutil.copyfile(table, sources / table.name)
+    if not _git(folder, "rev-parse", "--is-inside-work-tree"):
+        _call(folder, "git", "init", "-q", "-b", "main")
+        _call(folder, sys.executable, "-m", "dvc", "init", "-q")
+    else:
+        _call(folder, sys.executable, "-m", "dvc", "init", "-q", "--subdir")
+    _call(folder, sys.executable, "-m", "dvc", "add", "-q", f"data/sources/{table.name}")
+    _call(folder, sys.executable, "-m", "ringbound", "notebooks", "export")
+
+
+def _write_notebook(path: Path, text: str) -> None:
+    """Write a notebook out of Markdown: what is fenced as Python is code, a word after it the cell's tag."""
+    cells: list[dict[str, Any]] = []
+    end = 0
+    for match in [*CELL.finditer(text), None]:
+        prose = text[end : match.start() if match else len(text)].strip()
+        if prose:
+            cells.append({"cell_type": "markdown", "metadata": {}, "source": prose})
+        if match:
+            tags = {"tags": [match[1]]} if match[1] else {}
+            cell: dict[str, Any] = {
+                "cell_type": "code",
+                "metadata": tags,
+                "source": match[2],
+                "outputs": [],
+                "execution_count": None,
+            }
+            cells.append(cell)
+            end = match.end()
+    numbered = [cell | {"id": f"{path.stem}-{number}"} for number, cell in enumerate(cells)]
+    nb = {"cells": numbered, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    clean(nb)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dumps(nb), "utf-8")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    beside = str(Path(sys.executable).parent)
+    code = os.pathsep.join(filter(None, [str(folder / "src"), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])
+    home = str(folder / layout.BENTO_HOME)
+    return os.environ | {"PATH": path, "PYTHONPATH": code, "DVC_NO_ANALYTICS": "1", "BENTOML_HOME": home}
+
+
+def _git(folder: Path, *arguments: str) -> bool:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise WorkspaceError("expected git; it is not installed") from error
+    return done.returncode == 0
+
+
+def _call(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, env=_environment(folder), capture_output=True, text=True)
+    if done.returncode:
+        says = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+        raise WorkspaceError(f"{' '.join(command[-3:])}: {one_line(Exception(says))}")

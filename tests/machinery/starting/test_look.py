@@ -1,0 +1,98 @@
+"""What is found out about a table before anybody has said a word about it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ringbound.data.files import Files
+from ringbound.errors import SourceError
+from ringbound.starting.look import identifier, look
+
+
+def kinds_of(file, **more) -> dict[str, str]:
+    return {name: column.kind for name, column in look(file, **more).columns.items()}
+
+
+KINDS = {
+    "order": "string", "at": "timestamp", "shop": "string", "customer_id": "integer", "amount": "number",
+    "country": "string", "refund": "number", "closed": "timestamp", "back": "string",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "orders.csv.gz", "orders.parquet", "orders.jsonl"])
+def test_kinds_are_found_in_every_kind_of_file(put, name):
+    assert kinds_of(put(name)) == KINDS
+
+
+def test_ingest_reads_the_table_as_it_was_looked_at(put, tmp_path):
+    """With a separator, a decimal comma, a mark for nothing, another encoding and local times, all at once."""
+    frame = pd.read_csv(put())
+    frame["at"] = frame["at"].str.removesuffix("Z").str.replace("T", " ")
+    frame["shop"] = frame["shop"].replace("north", "Köln")
+    for name in ("amount", "refund"):
+        frame[name] = frame[name].map("{:.2f}".format).str.replace(".", ",")
+    frame.loc[::7, "amount"] = "NA"
+    file = tmp_path / "german.csv"
+    frame.to_csv(file, sep=";", index=False, encoding="cp1252")
+    found = look(file, zone="Asia/Tokyo")
+    assert found.options == {
+        "separator": ";",
+        "encoding": "cp1252",
+        "missing": ["", "NA"],
+        "decimal": ",",
+        "zone": "Asia/Tokyo",
+    }
+    assert {name: column.kind for name, column in found.columns.items()} == KINDS
+    read = Files(file, KINDS, **found.options).read(None, pd.Timestamp.max)
+    assert len(read.rejected) == 0
+    for name, column in found.columns.items():
+        pd.testing.assert_series_equal(read.rows[name], column.values, check_names=False)
+    assert read.rows["at"].iloc[0] == pd.Timestamp(frame["at"].iloc[0], tz="Asia/Tokyo")
+
+
+def test_a_few_odd_values_leave_a_column_its_kind_and_are_told(put):
+    amount = [str(value) for value in np.arange(1000)]
+    amount[17] = "a lot"
+    found = look(put(amount=amount))
+    assert found.columns["amount"].kind == "integer"
+    assert found.notes == ["1 values of `amount` are no integer: their rows are put aside"]
+    amount[100:200] = ["some"] * 100
+    assert look(put(amount=amount)).columns["amount"].kind == "string"
+
+
+def test_a_mark_for_nothing_is_a_text_among_texts(put):
+    found = look(put(shop=["NA", "DE"] * 500))
+    assert "missing" not in found.options
+    assert found.columns["shop"].distinct == 2
+
+
+def test_names_become_names_of_code_each_its_own():
+    taken: set[str] = set()
+    for text in ("Größe (m²)", "grösse m2", "class", "2nd", "at", "", "日本", "日"):
+        taken.add(identifier(text, taken))
+    assert taken == {"groesse_m2", "groesse_m2_2", "class_", "n2nd", "at_", "column", "column_2", "column_3"}
+    assert all(name.isidentifier() for name in taken)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", b"", "a.csv: cannot be read as CSV"),
+        ("a.csv", b"x,y\n", "a.csv: expected rows; it has none"),
+        ("a.csv", b'x,y\n"1,2\n', "a.csv: cannot be read as CSV"),
+        ("a.csv", b"x,x\n1,2\n", r"expected each column once; got \['x'\]"),
+        ("a.jsonl", b'{"x": 1}\nsoon\n', "a.jsonl: line 2: expected JSON"),
+        ("a.jsonl", b"[1]\n", "a.jsonl: line 1: expected an object; got list"),
+        ("a.parquet", b"PAR", "a.parquet: cannot be read"),
+        ("a.xlsx", b"PK", "expected .csv, .csv.zip, .csv.gz, .jsonl or .parquet"),
+        ("a.csv", b",".join(b"c%d" % n for n in range(600)) + b"\n" + b",".join([b"1"] * 600), "at most 500 columns"),
+    ],
+)
+def test_what_is_no_table_is_one_line(tmp_path, name, content, says):
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(SourceError, match=says) as caught:
+        look(file)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SourceError, match="is not there"):
+        look(tmp_path / "nowhere.csv")
