@@ -123,12 +123,15 @@ def _costs(root: Path, report: "Report") -> dict[str, str]:
     """Return what the model of a report costs in money, where `ringbound cost --write` has measured it."""
     from ringbound.release.cost import Costs, Rates
 
+    if not (root / layout.COST).is_file():
+        return {}
     try:
         costs = Costs.read(root / layout.COST)
         rates = Rates.from_section((workspace.load_yaml(root / "params.yaml") or {}).get("cost"))
-    except (RecordError, ModelError):
+    except (RecordError, ModelError) as error:  # of what days and alerts need nothing
+        typer.echo(f"costs are not shown: {error}", err=True)
         return {}
-    return costs.told(rates, report.rows) if costs.model == report.model else {}
+    return costs.for_page(rates, report.rows) if costs.model == report.model else {}
 
 
 @alerts.callback()

@@ -1,5 +1,6 @@
 """`ringbound new`: a workspace about somebody's table."""
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -7,6 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from ringbound.errors import ProblemError
+
+MOST_HOURS = 10 * 365 * 24.0
 
 
 def new(
@@ -42,12 +45,17 @@ def new(
         if table is None:
             table, label, time, horizon = _example(Path(scratch)), "late", "promised", "2h"
         looked = look(table, zone=zone)
-        roles = assign_roles(looked, label=label, time=time, key=key, task=task)
+        asked_h, known_h = _hours(horizon, "--horizon"), _hours(mature, "--mature")
+        if not known_h:
+            raise ProblemError(
+                "--mature: expected a time above 0: an outcome that is known at once is no outcome; got 0"
+            )
+        roles = assign_roles(looked, label=label, time=time, key=key, task=task, horizon_h=asked_h)
         package = package_of(folder)
         called = name or package.replace("_", "-")
-        if not called.replace("-", "").isalnum() or not called.isascii() or called != called.lower():
+        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", called):
             raise ProblemError(f"--name: expected small letters, digits and -, like late-parcels; got {called!r}")
-        choice = Choice(called, package, _hours(horizon, "--horizon"), _hours(mature, "--mature"), zone)
+        choice = Choice(called, package, asked_h, known_h, zone)
         filled = texts(looked, roles, choice)
         write_workspace(folder, table, filled)
     typer.echo(f"{folder}: a workspace about {looked.rows:,} rows of {table.name}\n")
@@ -72,6 +80,9 @@ def _hours(text: str, option: str) -> float:
     if text.strip() in ("0", "0h", "0min", "0d"):
         return 0.0
     try:
-        return microseconds(text.strip()) / 3.6e9
+        hours = microseconds(text.strip()) / 3.6e9
     except FeatureError:
         raise ProblemError(f"{option}: expected a time like 30min, 2h or 1d; got {text!r}") from None
+    if hours > MOST_HOURS:
+        raise ProblemError(f"{option}: expected up to ten years; got {text!r}")
+    return hours

@@ -18,6 +18,15 @@ from ringbound.workspace import layout
 WHOLE = "all"
 
 
+def _check_some_fit(source: Source, reading: Reading) -> None:
+    """Refuse a source of which no row could be read: its declaration is wrong, not its rows."""
+    if len(reading.rejected) and not len(reading.rows):
+        raise SourceError(
+            f"{source.describe()}: expected rows that can be read; all {len(reading.rejected):,} were rejected, "
+            f"the first because of {reading.rejected['reason'].iloc[0]}; correct the declared columns"
+        )
+
+
 def _as_is(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
@@ -66,6 +75,7 @@ def ingest(tables: list[Table], *, through: pd.Timestamp, previous: Path, out: P
         since = done.normalize().replace(day=1) if done is not None and id(table.source) not in whole else None
         if id(table.source) not in readings:
             readings[id(table.source)] = table.source.read(since, through)
+            _check_some_fit(table.source, readings[id(table.source)])
             rejects.append(_rejected(table.source, readings[id(table.source)], previous if since is not None else None))
         reading = readings[id(table.source)]
         shaped = table.shape(reading.rows)

@@ -97,7 +97,7 @@ class Costs(Record):
             lines.append(f"1,000 answers of {rung}: {us / 1000:.2f} cpu s, {rates.currency}{rates.of(us / 1000):.6f}")
         return lines
 
-    def told(self, rates: Rates, rows: int) -> dict[str, str]:
+    def for_page(self, rates: Rates, rows: int) -> dict[str, str]:
         """Return what a run and so many answers of the full model cost, for a page."""
         least = "at least " if self.unknown else ""
         found = {"cost_of_a_run": f"{least}{rates.currency}{rates.of(self.cpu_seconds):.4f}"}

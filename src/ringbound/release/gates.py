@@ -59,10 +59,8 @@ class Gates:
                 kind = "number" if float in wanted else "whole number"
                 raise ModelError(f"params.yaml, section gates: expected {name} as a {kind}; got {value!r}")
             least = 0 if name in ("seed", "proven_rows", "calibration_error") else 1e-9
-            if (not least <= value <= 10**6 and name != "seed") or value < 0:
-                raise ModelError(
-                    f"params.yaml, section gates: expected {name} above 0 and up to a million; got {value!r}"
-                )
+            if (not least <= value <= 10**12 and name != "seed") or value < 0:
+                raise ModelError(f"params.yaml, section gates: expected {name} above 0 and up to 10**12; got {value!r}")
         if given["alpha"] >= 1:
             raise ModelError(f"params.yaml, section gates: expected alpha below 1; got {given['alpha']!r}")
         return cls(**given)

@@ -1,16 +1,21 @@
 """Code for a new workspace's notebooks, as text: fields, contracts, functions of the clock, views of history, examples."""
 
-import json
-import pprint
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ringbound.errors import ProblemError
 from ringbound.features.asof import LIMIT
 from ringbound.starting.look import Column
 from ringbound.starting.roles import Roles
 
+SPANS = ("1d", "7d", "28d", "90d", "365d")
+"""Windows of history, as far as a table goes back three times."""
+SIGNIFICANT = 6
+"""Digits of a usual outcome that its history keeps."""
 WIDER = 10
 """How many times as far from nothing as what was seen a number may be."""
 
@@ -37,14 +42,15 @@ def _round_up(value: float) -> float:
 
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
-    """Return bounds far beyond the numbers that were seen; what never was negative is not.
+    """Return bounds far beyond the numbers that were seen; whole ones that never were negative are counts.
 
-    >>> bounds(np.array([2.0, 37.0])), bounds(np.array([-3.0, 1.0]))
-    ((0.0, 400.0), (-30.0, 30.0))
+    >>> bounds(np.array([2.0, 37.0])), bounds(np.array([0.5, 1.0]))
+    ((0.0, 400.0), (-10.0, 10.0))
     """
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    far = max(_round_up(max(abs(low), abs(high)) * WIDER), 10.0)
-    return (0.0 if low >= 0 else -far, far if high > 0 else 0.0)
+    far = min(_round_up(max(abs(low), abs(high), 1e-12)) * WIDER, 1e300)
+    counts = low >= 0 and bool((values[~np.isnan(values)] % 1 == 0).all())
+    return (0.0 if counts else -far, far)
 
 
 def _plain(value: Any) -> Any:
@@ -64,20 +70,40 @@ def _example(column: Column) -> Any:
     return _plain(value)
 
 
+def quoted(values: Sequence[str]) -> str:
+    """Return texts as a list in code."""
+    return "[" + ", ".join(map(literal, values)) + "]"
+
+
+def mapping_of(values: Mapping[str, Any]) -> str:
+    """Return a dictionary in code, a line each where there are many."""
+    parts = [f"{literal(name)}: {literal(value)}" for name, value in values.items()]
+    short = "{" + ", ".join(parts) + "}"
+    return short if len(short) < 90 else "{\n    " + ",\n    ".join(parts) + ",\n}"
+
+
+def literal(value: Any) -> str:
+    """Return a value as it is written in code, whatever a text has in it."""
+    plain = isinstance(value, str) and value.isprintable() and '"' not in value and "\\" not in value
+    return f'"{value}"' if plain else repr(value)
+
+
 def field_of(column: Column, roles: Roles) -> str:
+    """Return the declaration of a request's field."""
     kind = "timestamp" if column.kind == "timestamp" else "category" if column in roles.categories else "number"
     value = _example(column)
-    parts = [column.name, kind, column.original.replace('"', "'"), str(value) if kind == "category" else value]
-    text = ", ".join(json.dumps(part, ensure_ascii=False) for part in parts)
+    parts = [column.name, kind, column.original, str(value) if kind == "category" else value]
+    text = ", ".join(map(literal, parts))
     if column.missing:
         text += ", required=False"
     if kind == "number":
         low, high = bounds(column.numbers)
-        text += f", ge={low:g}, le={high:g}"
+        text += f", ge={low!r}, le={high!r}"
     return f"Field({text})"
 
 
 def contract_of(roles: Roles, identity: str) -> str:
+    """Return the columns of the contract of what is asked."""
     lines = [f'"{identity}": pa.Column(nullable=False),'] if roles.id else []
     for column in roles.fields:
         nullable = f", nullable={bool(column.missing)}"
@@ -88,19 +114,21 @@ def contract_of(roles: Roles, identity: str) -> str:
         else:
             low, high = bounds(column.numbers)
             kind = "pd.Int64Dtype()" if column.kind == "integer" else "pa.Float64"
-            lines.append(f'"{column.name}": pa.Column({kind}, pa.Check.in_range({low:g}, {high:g}){nullable}),')
+            lines.append(f'"{column.name}": pa.Column({kind}, pa.Check.in_range({low!r}, {high!r}){nullable}),')
     return "\n".join(f"            {line}" for line in lines)
 
 
 def functions_of(roles: Roles) -> str:
+    """Return the functions of the clock, and of other times that are known."""
     when = roles.time.name
     parts = [
         f'def clock({when}):\n    """What a clock on the spot shows."""\n    return local_clock({when}, ZONE)',
-        "def clock_hour(clock):\n"
-        '    """Hours since midnight."""\n    return (clock - clock.astype("datetime64[D]")) / np.timedelta64(1, "h")',
         'def clock_weekday(clock):\n    """Day of the week, Monday 0."""\n'
         '    return (clock.astype("datetime64[D]").astype(np.int64) + 3) % 7',
     ]
+    if by_hour(roles.time.values.dropna()):
+        hours = '(clock - clock.astype("datetime64[D]")) / np.timedelta64(1, "h")'
+        parts.append(f'def clock_hour(clock):\n    """Hours since midnight."""\n    return {hours}')
     if _long(roles):
         parts.append(
             'def clock_yearday(clock):\n    """Days since New Year."""\n'
@@ -120,29 +148,37 @@ def _long(roles: Roles) -> bool:
 
 
 def number_names(roles: Roles) -> list[str]:
+    """Return the numbers of the set as code: functions, and fields by their names."""
     names = ["clock_hour"] if by_hour(roles.time.values.dropna()) else []
     names += ["clock_weekday", *(["clock_yearday"] if _long(roles) else [])]
     return [
         *names,
         *(f"hours_since_{column.name}" for column in roles.times),
-        *(json.dumps(column.name) for column in roles.numbers),
+        *(literal(column.name) for column in roles.numbers),
     ]
 
 
 def scale_of(y: np.ndarray) -> int:
-    known = y[~np.isnan(y)]
-    scale = 1 if (known == np.round(known)).all() else 1000
-    while scale > 1 and bounds(known)[1] * scale >= LIMIT / 2:
-        scale //= 10
-    return scale
+    """Return how many units to 1 outcomes are kept with, so that their sums are exact."""
+    known = np.abs(y[~np.isnan(y)])
+    far = bounds(known)[1]
+    if far >= LIMIT / 2:
+        raise ProblemError(
+            f"--label: expected outcomes up to {LIMIT / 2 / WIDER:.0e}; got {known.max():.3g}; use another unit"
+        )
+    if (known % 1 == 0).all():
+        return 1
+    digits = SIGNIFICANT - math.floor(math.log10(float(np.median(known[known > 0]))))
+    return int(10 ** max(0, min(digits, math.floor(math.log10(LIMIT / 2 / far)))))
 
 
 def event_fields_of(roles: Roles, y: np.ndarray) -> str:
+    """Return the fields of what comes in as an outcome: what it is looked up by, and its value."""
     low, high = bounds(y)
     fields = [field_of(column, roles) for column in roles.entities]
-    value = json.dumps(float(y[~np.isnan(y)][-1]))
-    words = json.dumps(f"what came: {roles.label.original}", ensure_ascii=False)
-    fields.append(f'Field("outcome", "number", {words}, {value}, ge={low:g}, le={high:g})')
+    value = float(y[~np.isnan(y)][-1])
+    words = literal(f"what came: {roles.label.original}")
+    fields.append(f'Field("outcome", "number", {words}, {value}, ge={low!r}, le={high!r})')
     return "\n".join(f"        {text}," for text in fields)
 
 
@@ -153,31 +189,40 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     """
     times = roles.time.values.dropna()
     days = max(1, (times.max() - times.min()).days)
-    a_day = len(times) / times.dt.floor("D").nunique()
-    spans = [span for span in ("1d", "7d", "28d") if 3 * int(span[:-1]) <= days] or ["1d"]
-    short = ["3h"] if a_day >= 12 else []
-    back = [24 * n - known_h for n in (1, 7) if 24 * n > known_h and 3 * n <= days and a_day >= 12]
-    hours = [f"1h, {hour:g}h ago" for hour in back if hour == round(hour)]
-    what = '"rate", is_yes' if roles.task == "classification" else '"mean", "outcome"'
-    mean = f"({what}, {spans + short!r})"
-    same = f', same_hour=("mean", "outcome", {hours!r})' if hours and roles.task == "regression" else ""
-    lines = [f'view("all", entity=[], events="outcomes", mean={mean}, number=("count", {spans[0]!r}){same}),']
+    counts = times.dt.floor("D").value_counts()
+    a_day = float(counts.mean())
+    spans = [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
+    recent = spans[: SPANS.index("28d") + 1]
+    classes = roles.task == "classification"
+    what = '"rate", is_yes' if classes else '"mean", "outcome"'
+    parts = [f"mean=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})"]
+    if not classes:
+        parts.append(f'last=("last", "outcome", {quoted([recent[-1]])})')
+        back = [24 * n - known_h for n in (1, 7) if 24 * n > known_h and 3 * n <= days and a_day >= 12]
+        if hours := [f"1h, {hour:g}h ago" for hour in back if hour == round(hour)]:
+            parts.append(f'same_hour=("mean", "outcome", {quoted(hours)})')
+    if counts.min() < counts.max() and len(counts) > 2:
+        parts.append(f'number=("count", "{recent[0]}")')
+    views = [_view("all", "[]", parts)]
     for column in roles.entities:
         each = len(times) / column.distinct / days  # rows of one a day
-        some = [span for span in spans if each * int(span[:-1]) >= 0.3] or [spans[-1]]
-        rate = mean.replace(repr(spans + short), repr(some))
-        last = f'last=("last", "outcome", {spans[-1]!r}), ' if roles.task == "regression" else ""
-        lines.append(
-            f'view("{column.name}", entity="{column.name}", events="outcomes", {last}mean={rate}, '
-            f'number=("count", {spans[-1]!r})),'
-        )
-    return "\n".join(f"    {line}" for line in lines), f"all_mean_{spans[-1]}"
+        some = [span for span in spans if each * int(span[:-1]) >= 0.3][:3] or [spans[-1]]
+        parts = [f"mean=({what}, {quoted(some)})", f'number=("count", "{some[-1]}")']
+        parts += [] if classes else [f'last=("last", "outcome", "{some[-1]}")']
+        views.append(_view(f"by_{column.name}", f'"{column.name}"', parts))
+    return "\n".join(views), f"all_mean_{recent[-1]}"
+
+
+def _view(name: str, entity: str, features: Sequence[str]) -> str:
+    parts = [f'"{name}"', f"entity={entity}", 'events="outcomes"', *features]
+    return "    view(\n        " + ",\n        ".join(parts) + ",\n    ),"
 
 
 def examples_of(roles: Roles, horizon_h: float, mature_h: float) -> str:
     """Return two questions like the last rows, asked when the last outcome is known: the present of `make serve`."""
     times = roles.time.values
-    last = np.argsort(times.to_numpy(), kind="stable")[-2:]
+    there = np.flatnonzero(times.notna())
+    last = there[np.argsort(times.iloc[there].to_numpy(), kind="stable")[-2:]]
     later = (times.max() + pd.Timedelta(hours=mature_h + horizon_h)).floor("h") - times.iloc[last[-1]]
     rows = []
     for row in last:
@@ -188,4 +233,8 @@ def examples_of(roles: Roles, horizon_h: float, mature_h: float) -> str:
             plain[column.name] = str(value) if column in roles.categories and value is not None else value
         at = times.iloc[row] + later - pd.Timedelta(hours=horizon_h)
         rows.append(plain | {"at": _plain(at)})
-    return pprint.pformat(rows, width=116, compact=True, sort_dicts=False)
+    return "[\n" + "".join(f"    {_indented(mapping_of(row))},\n" for row in rows) + "]"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")

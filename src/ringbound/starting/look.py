@@ -4,11 +4,13 @@ table = look(Path("rentals.csv"), zone="")
 table.columns["hour"].kind
 """
 
+import glob
 import json
 import keyword
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +38,8 @@ SAMPLE = 5_000
 FEW = 0.01
 """The share of values that may not be of a column's kind: their rows are put aside by ingest, with the reason."""
 MOST_COLUMNS = 500
+CODES = ("id", "code", "nr", "no", "zip", "key", "postcode")
+"""Ends of names of numbers that are names."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,14 @@ def look(path: Path, *, zone: str = "") -> Look:
     texts = not path.name.endswith((".parquet", ".jsonl", ".ndjson"))
     options |= _conventions(raw, options) if texts else {}
     names: dict[str, str] = {}
-    columns, notes = {}, []
+    columns: dict[str, Column] = {}
+    notes = _told(options)
     for original, values in raw.items():
         names[original] = identifier(original, set(names.values()))
         kind, typed, odd, local = _typed(values, options, zone)
+        if kind == "integer" and names[original].split("_")[-1] in CODES:  # numbers that are names
+            texts, refused = convert(values, "string", missing=options.get("missing", MISSING), zone=None)
+            kind, typed = (kind, typed) if refused else ("string", to_pandas(pa.table({"a": texts}))["a"])
         if local and "zone" not in options:
             options["zone"] = zone or "UTC"
             if not zone:
@@ -120,6 +128,15 @@ def look(path: Path, *, zone: str = "") -> Look:
         if 0 < odd < len(typed):
             notes.append(f"{odd:,} values of `{original}` are no {kind}: their rows are put aside")
     return Look(path, columns, options, notes)
+
+
+def _told(options: Mapping[str, Any]) -> list[str]:
+    """Return what was found out about how the file is written, in words."""
+    words = {"separator": "fields are apart by", "encoding": "it is written in", "decimal": "numbers have the mark"}
+    notes = [f"{says} `{options[name]}`" for name, says in words.items() if name in options]
+    if marks := [mark for mark in options.get("missing", ()) if mark]:
+        notes.append(f"where it says {', '.join(marks)}, there is no value")
+    return notes
 
 
 def identifier(text: str, taken: set[str]) -> str:
@@ -144,6 +161,18 @@ def identifier(text: str, taken: set[str]) -> str:
 RESERVED = {
     *("at", "available_at", "outcome", "y", "split", "day", "period", "rows", "row_id", "np", "pd", "number"),
     *("all", "clock", "clock_hour", "clock_weekday", "clock_yearday", "weekday", "is_yes", "named", "outcomes"),
+    *(
+        "probability",
+        "value",
+        "decision",
+        "model_version",
+        "rung",
+        "reason",
+        "error",
+        "prediction_id",
+        "recorded",
+        "explanation",
+    ),
 }
 """Names that a workspace's own code has."""
 
@@ -164,15 +193,16 @@ def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
 
 def _records(path: Path) -> dict[str, list[Any]]:
     records = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise SourceError(f"{path.name}: line {number}: expected JSON; {one_line(error)}") from error
-            if not isinstance(record, dict):
-                raise SourceError(f"{path.name}: line {number}: expected an object; got {type(record).__name__}")
-            records.append(record)
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path.name}: expected UTF-8; byte {error.start} is not; store it as UTF-8") from error
+    for line in filter(str.strip, text.split("\n")):
+        with suppress(ValueError, RecursionError):  # ingest puts such a line aside, with the reason
+            record = json.loads(line)
+            records += [record] if isinstance(record, dict) else []
+    if not records:
+        raise SourceError(f"{path.name}: expected an object on each line; none is")
     return columns_of_records(records, dict.fromkeys(name for record in records for name in record))
 
 
@@ -180,15 +210,13 @@ def _csv(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     options: dict[str, Any] = {}
     for encoding in ("utf-8", "cp1252"):
         try:
-            headers = [
-                list(pd.read_csv(path, nrows=0, sep=mark, dtype=str, encoding=encoding).columns) for mark in SEPARATORS
-            ]
+            headers = [_header(path, mark, encoding) for mark in SEPARATORS]
             most = max(len(one) for one in headers)
             separator, header = next(one for one in zip(SEPARATORS, headers, strict=True) if len(one[1]) == most)
             options = {"separator": separator} if separator != "," else {}
             options |= {"encoding": encoding} if encoding != "utf-8" else {}
             declared = dict.fromkeys(header, "string")
-            rows = Files(path, declared, **options).read(None, pd.Timestamp.max).rows
+            rows = Files(path.with_name(glob.escape(path.name)), declared, **options).read(None, pd.Timestamp.max).rows
             return {column: pa.array(rows[column], pa.string(), from_pandas=True) for column in declared}, options
         except UnicodeDecodeError:
             continue
@@ -200,23 +228,37 @@ def _csv(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     raise SourceError(f"{path.name}: expected text in UTF-8 or Windows-1252; store it as UTF-8")
 
 
+def _header(path: Path, separator: str, encoding: str) -> list[str]:
+    options: Any = {"header": None, "nrows": 1, "dtype": str, "keep_default_na": False}
+    return list(pd.read_csv(path, sep=separator, encoding=encoding, **options).iloc[0])
+
+
 def _conventions(raw: Mapping[str, pa.Array], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts as missing, and which mark numbers have, where columns of numbers and times tell."""
     nothing: set[str] = set()
-    comma = False
+    words: set[str] = set()
+    commas = points = False
     for values in raw.values():
-        texts = pd.Series(_sample(values)).dropna()
-        plain = texts[~texts.isin(NOTHING)]
-        if not len(plain):
-            continue
-        if options.get("separator") and plain.str.fullmatch(r"\s*[+-]?\d+,\d+\s*").any():
-            comma |= bool(plain.str.fullmatch(r"\s*[+-]?\d+(,\d+)?\s*").all())
+        texts = pd.Series(_sample(values), dtype=object).dropna()
+        plain = texts[~texts.isin(NOTHING)].astype("str")
         marks = set(texts[texts.isin(NOTHING)])
-        numbers = plain.str.replace(",", ".") if comma else plain
-        if marks and any(not _refused(pa.array(numbers), kind, (), "UTC") for kind in ("number", "timestamp")):
-            nothing |= marks
-    found: dict[str, Any] = {"missing": [*MISSING, *sorted(nothing)]} if nothing else {}
-    return found | ({"decimal": ","} if comma else {})
+        points |= (
+            len(plain) > 0 and bool(plain.str.fullmatch(r"\s*[+-]?\d*\.\d+\s*").any()) and _all(plain, r"[+-]?[\d.]+")
+        )
+        with_comma = plain[plain.str.contains(",")]
+        german = len(with_comma) > 0 and _all(plain, r"[+-]?\d+(,\d+)?") and not _all(with_comma, r"[+-]?\d{1,3},\d{3}")
+        commas |= german
+        numbers = pa.array(plain.str.replace(",", ".") if german else plain, pa.string())
+        fits = len(plain) > 0 and any(not _refused(numbers, kind, (), "UTC") for kind in ("number", "timestamp"))
+        nothing |= marks if fits else set()
+        words |= set() if fits else marks
+    marks = nothing - words  # what is a text elsewhere is not nothing
+    found: dict[str, Any] = {"missing": [*MISSING, *sorted(marks)]} if marks else {}
+    return found | ({"decimal": ","} if commas and not points and options.get("separator") == ";" else {})
+
+
+def _all(texts: pd.Series, pattern: str) -> bool:
+    return bool(texts.str.fullmatch(rf"\s*{pattern}\s*").all())
 
 
 def _sample(values: Any) -> list[Any]:
@@ -232,18 +274,30 @@ def _refused(values: Any, kind: Kind, missing: Sequence[str], zone: str | None) 
 def _typed(values: Any, options: Mapping[str, Any], zone: str) -> tuple[Kind, pd.Series, int, bool]:
     """Return a column's kind, its values, how many are of another, and whether they are times on a local clock."""
     missing = options.get("missing", MISSING)
+    pointed = False
     if options.get("decimal") == ",":
         texts = pd.Series(values.to_pylist(), dtype=object)
         said = texts[texts.notna() & ~texts.isin(missing)]
         numeric = len(said) > 0 and said.str.fullmatch(r"\s*[+-]?\d+(,\d+)?\s*").all()
         values = pa.array(texts.str.replace(",", ".") if numeric else texts, pa.string(), from_pandas=True)
+        pointed = bool(numeric and said.str.contains(",").any())  # ingest takes the mark from numbers alone
     sample = _sample(values)
     held = sample if isinstance(values, list) else pa.array(sample, values.type)
     empty = all(value is None or value in missing for value in sample if not isinstance(value, dict | list))
-    for kind in ("string",) if empty else KINDS:
-        for clock in (None, options.get("zone") or zone or "UTC") if kind == "timestamp" else (None,):
-            if len(_refused(held, kind, missing, clock)) <= FEW * len(sample):
+    words = [value for value in sample if isinstance(value, str)]
+    named = any(re.fullmatch(r"\s*0\d+\s*", text) for text in words)  # 007 is a name, whatever it is called
+    kinds = ("string",) if empty else tuple(k for k in KINDS if not (named and k in ("integer", "number")))
+    kinds = tuple(k for k in kinds if not (pointed and k == "integer"))
+    there = sum(value is not None and value not in missing for value in sample if not isinstance(value, dict | list))
+    for few in (0.0, FEW):  # what fits every value comes before what fits nearly all, and a text last
+        for kind in kinds if few else [one for one in kinds if one != "string" or empty]:
+            # Without an offset a time, and a date, are on the clock that is given; without one, of UTC.
+            clocks = ([] if zone and words else [None]) + [options.get("zone") or zone or "UTC"]
+            for clock in clocks if kind == "timestamp" else [None]:
+                if len(_refused(held, kind, missing, clock)) > few * there:
+                    continue
                 converted, refused = convert(values, kind, missing=missing, zone=clock)
-                if len(refused) <= FEW * len(values):
-                    return kind, to_pandas(pa.table({"a": converted}))["a"], len(refused), clock is not None
+                series = to_pandas(pa.table({"a": converted}))["a"]
+                if len(refused) <= few * (series.notna().sum() + len(refused)):
+                    return kind, series, len(refused), clock is not None
     return "string", pd.Series([None] * len(values), dtype="str"), len(values), False  # lists or objects

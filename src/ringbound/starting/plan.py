@@ -1,12 +1,10 @@
 """What a new workspace declares, as text for its templates: from the roles of a table's columns."""
 
 import importlib.util
-import json
-import pprint
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,15 +17,21 @@ from ringbound.starting.code import (
     examples_of,
     field_of,
     functions_of,
+    literal,
+    mapping_of,
     number_names,
+    quoted,
     scale_of,
     views_of,
     window_of,
 )
 from ringbound.starting.look import Column, Look, identifier
-from ringbound.starting.roles import Roles
+from ringbound.starting.roles import Roles, share_told
 
-MOST_SLICES = 30
+FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
+MOST_SLICES, SHARE = 30, 7
+EACH, TELLING = 50, 0.005
+"""Rows of each group of a prior, and the share of the outcome by which a column tells anything."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ class Periods:
 
 def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
     """Return what stands where in the templates, by the names of the places."""
-    periods = periods_of(roles, choice)
+    periods = periods_of(roles, choice.zone or "UTC")
     about = {
-        "file": table.path.name,
+        "file": source_name(table.path),
         "looked": f"{table.rows:,}",
         "rows": "rows",
         "name": choice.name,
@@ -73,14 +77,14 @@ def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
     return (
         about
         | _of_ingest(table, roles, choice, about["id"])
-        | _of_validate(roles, periods, about["id"])
+        | _of_validate(roles, periods, about["id"], about["zone"])
         | _of_features(roles, choice, periods)
         | _of_problem(roles, choice)
     )
 
 
 def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict[str, str]:
-    columns = [column for column in table.columns.values() if column.odd < table.rows]
+    columns = [column for column in table.columns.values() if column.original not in roles.aside]
     names = [identity, *(column.name for column in roles.fields), roles.label.name]
     kinds = {column.name: _declared(column, roles) for column in columns} | {"row_id": "string"}
     row_columns = {name: "string" if kinds[name] == "boolean" else kinds[name] for name in dict.fromkeys(names)}
@@ -90,10 +94,11 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
     through = (roles.time.values.max() + pd.Timedelta(hours=choice.mature_h)).ceil("h")
     return {
         "through": through.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "notes": _listed(table.notes) or "Every value is of its column's kind.",
-        "columns": _shown({column.original: _declared(column, roles) for column in columns}),
-        "renamed": _shown({column.original: column.name for column in columns if column.original != column.name}),
-        "options": "".join(f", {name}={value!r}" for name, value in table.options.items()),
+        "notes": _listed([*table.notes, *_missing(roles)])
+        or "Every value is of its column's kind, and none is missing.",
+        "columns": mapping_of({column.original: _declared(column, roles) for column in columns}),
+        "renamed": mapping_of({column.original: column.name for column in columns if column.original != column.name}),
+        "options": "".join(f", {name}={literal(value)}" for name, value in table.options.items()),
         "also": "".join(
             [", an id for every row" * (roles.id is None), ", yes and no for true and false" * bool(booleans)]
         ),
@@ -101,19 +106,19 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
             '.assign(row_id=[f"r{number:09}" for number in range(len(table))])' * (roles.id is None)
             + "".join(f'.assign({n}=lambda t: t["{n}"].map({{True: "yes", False: "no"}}))' for n in booleans)
         ),
-        "outcome": _outcome(roles),
-        "row_columns": _shown(row_columns),
-        "outcome_columns": _shown(event),
+        "outcome": _outcome(roles, dropped=True),
+        "row_columns": mapping_of(row_columns),
+        "outcome_columns": mapping_of(event),
     }
 
 
-def _of_validate(roles: Roles, periods: Periods, identity: str) -> dict[str, str]:
-    days = roles.time.values.dt.floor("D").drop_duplicates().sort_values()
+def _of_validate(roles: Roles, periods: Periods, identity: str, zone: str) -> dict[str, str]:
+    days = roles.time.values.dropna().dt.tz_convert(zone).dt.tz_localize(None).dt.floor("D").drop_duplicates()
     watched = [column.name for column in [*roles.categories[:5], *roles.numbers[:10]]]
     return {
-        "empty_days": str(max(3, int(days.diff().dt.days.max()) + 2)),
+        "empty_days": str(max(3, (days.max() - days.min()).days + 1 - len(days) + 2)),
         "contract": contract_of(roles, identity),
-        "watched": repr(watched or [roles.label.name]),
+        "watched": quoted(watched or [roles.label.name]),
         "period_of_clean": periods.of_clean,
     }
 
@@ -134,9 +139,10 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
         "scale": str(scale_of(y)),
         "condition": CONDITION if roles.task == "classification" else "",
         "views": views,
-        "shown": repr([shown]),
+        "ago": " `1h, 23h ago` is an hour that ended so long before." if " ago" in views else "",
+        "shown": quoted([shown]),
         "numbers": "[" + ", ".join(number_names(roles)) + "]",
-        "categories": repr([column.name for column in roles.categories]),
+        "categories": quoted([column.name for column in roles.categories]),
         "label_of_rows": _outcome(roles),
     }
 
@@ -150,10 +156,13 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         "check_problem": f"what the two kinds of mistake cost, and {guarded}" if classes else guarded,
         "task_imports": "Classification, Costs" if classes else "Regression",
         "task": "Classification(Costs(miss=1.0, false_alarm=1.0))" if classes else "Regression()",
-        "slices": "".join(f', "{name}": rows["{name}"].fillna("missing")' for name in sliced),
+        "slices": "".join(f'    found["{name}"] = rows["{name}"].fillna("missing")\n' for name in sliced),
         "examples": examples_of(roles, choice.horizon_h, choice.mature_h),
-        "question": _question(roles, choice),
-        "prior": _shown(_prior(roles)),
+        "question": plain(_question(roles, choice)),
+        "question_code": literal(_question(roles, choice)),
+        "limit": literal(_limit(roles)),
+        "mature_words": f"{choice.mature_h:g} hours" if choice.mature_h < 48 else f"{choice.mature_h / 24:g} days",
+        "prior": mapping_of(_prior(roles)),
         "stretch": "7" if (times.max() - times.min()).days >= 120 else "1",
         "mature": window_of(choice.mature_h + choice.horizon_h),
         "strengths": "1e-3, 10.0" if classes else "1e-2, 1e3",
@@ -166,13 +175,25 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
     }
 
 
-def _outcome(roles: Roles) -> str:
-    """Return the expression that gives the outcomes of `rows`, missing where there is none."""
+def _missing(roles: Roles) -> list[str]:
+    return [
+        f"`{c.original}` is missing in {c.missing:.1%} of the rows" for c in [roles.label, *roles.fields] if c.missing
+    ]
+
+
+def source_name(path: Path) -> str:
+    """Return the name under which a table is kept: one that is no pattern, and needs no quotes."""
+    return re.sub(r"[^\w.()-]+", "_", path.name)
+
+
+def _outcome(roles: Roles, *, dropped: bool = False) -> str:
+    """Return the expression that gives the outcomes of `rows`, missing where there is none, if they are not `dropped`."""
     column = f'rows["{roles.label.name}"]'
     if roles.task == "regression":
         return f'{column}.astype("float64")'
     asked = {"True": "yes", "False": "no"}[roles.yes] if roles.label.kind == "boolean" else roles.yes
-    return f'({column}.astype("str") == {json.dumps(asked)}).astype("float64").where({column}.notna())'
+    is_asked = f'({column}.astype("str") == {literal(asked)}).astype("float64")'
+    return is_asked if dropped else f"{is_asked}.where({column}.notna())"
 
 
 CONDITION = '''
@@ -205,18 +226,19 @@ answer_drift(result, past, seed=seed)
 """
 
 
-def periods_of(roles: Roles, choice: Choice) -> Periods:
-    """Return months, or weeks or days where there are fewer than six of what is longer."""
-    local = roles.time.values.dropna().dt.tz_convert(choice.zone or "UTC")
-    for word, form in (("months", "%Y-%m"), ("weeks", "%G-W%V"), ("days", "%Y-%m-%d")):
-        count = local.dt.strftime(form).nunique()
-        if count >= 6:
-            many = max(1, round(count / 6))
-            when = roles.time.name
-            of_clean = f'clean["{when}"].dt.tz_convert("{choice.zone or "UTC"}").dt.strftime("{form}")'
-            of_rows = f'rows["{when}"].dt.tz_convert(ZONE).dt.strftime("{form}")'
-            return Periods(word, of_rows, of_clean, valid=min(many, 6), test=min(many, 6))
-    raise ProblemError(f"expected rows on at least six days; {roles.time.original!r} has {count}")
+def periods_of(roles: Roles, zone: str) -> Periods:
+    """Return months, or weeks where there are fewer than six of them; the last with a seventh of the rows or more measure."""
+    local = roles.time.values.dropna().dt.tz_convert(zone)
+    by_month, by_week = (local.dt.strftime(form).value_counts().sort_index() for form in FORMS.values())
+    word, counts = ("months", by_month) if len(by_month) >= 6 else ("weeks", by_week)
+    at_least = len(local) / SHARE
+    held = counts[::-1].cumsum()
+    test = int((held < at_least).sum()) + 1
+    valid = int((held < held.iloc[test - 1] + at_least).sum()) + 1 - test
+    if test + valid >= len(counts):
+        raise ProblemError(f"expected rows all along; most of them are in the last {test + valid} {word}")
+    when = f'["{roles.time.name}"].dt.tz_convert({{}}).dt.strftime("{FORMS[word]}")'
+    return Periods(word, "rows" + when.format("ZONE"), "clean" + when.format(literal(zone)), valid, test)
 
 
 def _declared(column: Column, roles: Roles) -> str:
@@ -234,24 +256,37 @@ def _numbers(roles: Roles) -> np.ndarray:
 
 
 def _prior(roles: Roles) -> dict[str, float | None]:
-    """Return what the prior goes by: the category that tells most, and the hour, or else the day of the week."""
-    best = max(roles.categories, key=lambda c: roles.share.get(c.original, 0.0), default=None)
-    found: dict[str, float | None] = {best.name: None} if best else {}
-    found |= {"clock_hour": 1.0} if by_hour(roles.time.values.dropna()) else {}
-    return found or {"clock_weekday": 1.0}
+    """Return what the prior goes by: the category that tells most, of those with many rows each, and the hour."""
+    times = roles.time.values.dropna()
+    y = _numbers(roles)
+    wide = [c for c in roles.categories if len(times) / max(c.distinct, 1) >= 4 * EACH]
+    best = max(wide, key=lambda c: roles.share.get(c.original, 0.0), default=None)
+    found: dict[str, float | None] = {best.name: None} if best and roles.share.get(best.original, 0.0) > TELLING else {}
+    hours = roles.time.values.dt.hour.astype("float64")
+    told = share_told(hours, y) if by_hour(times) else 0.0
+    each = len(times) / 24 / (best.distinct if found and best else 1)
+    found |= {"clock_hour": 1.0} if told > TELLING and each >= EACH else {}
+    return found or ({best.name: None} if best else {"clock_weekday": 1.0})
 
 
-def _shown(value: Mapping[str, Any]) -> str:
-    return pprint.pformat(dict(value), width=116, compact=True, sort_dicts=False)
+def plain(text: str) -> str:
+    """Return a text as prose can have it: on one line, and opening no code."""
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text)).replace("```", "'''")
 
 
 def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {plain(line)}" for line in lines)
+
+
+def _limit(roles: Roles) -> str:
+    known = ", ".join([column.original for column in roles.fields if column is not roles.time][:8])
+    return f"All that a question says is taken to be known when it is asked: {known or 'its time'}."
 
 
 def _question(roles: Roles, choice: Choice) -> str:
-    before = f", asked {choice.horizon_h:g} hours before {roles.time.name}" if choice.horizon_h else ""
-    label = roles.label.original.replace('"', "'")
+    """Return what is asked, in words."""
+    before = f", asked {choice.horizon_h:g} hours before {roles.time.original}" if choice.horizon_h else ""
+    label = roles.label.original
     return (
         f"Will {label} be {roles.yes}{before}?" if roles.task == "classification" else f"What will {label} be{before}?"
     )
@@ -276,9 +311,9 @@ def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> st
 def package_of(folder: Path) -> str:
     """Return the name of a package for a workspace's folder; none that hides another.
 
-    >>> package_of(Path("late orders")), package_of(Path("numpy"))
-    ('late_orders', 'numpy_problem')
+    >>> package_of(Path("late orders")), package_of(Path("numpy")), package_of(Path("class"))
+    ('late_orders', 'numpy_problem', 'class_problem')
     """
     name = identifier(folder.absolute().name, set())
     there = importlib.util.find_spec(name)
-    return f"{name}_problem" if there is not None and there.origin else name
+    return f"{name.rstrip('_')}_problem" if name.endswith("_") or (there is not None and there.origin) else name

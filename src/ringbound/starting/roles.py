@@ -9,20 +9,20 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+from sklearn.tree import DecisionTreeRegressor
 
 from ringbound.errors import ProblemError
 from ringbound.starting.look import FEW, Column, Look
 
 Task = Literal["classification", "regression"]
-LEAST_ROWS, LEAST_DAYS = 300, 6
+LEAST_ROWS, LEAST_WEEKS = 300, 6
 MOST_TEXTS = 200
 """Different texts beyond which a column is no category of its own; it may still be looked up by."""
-TELLS = 0.95
-"""The share of the outcome's variance that no single column should tell."""
+TELLS: dict[Task, float] = {"regression": 0.95, "classification": 0.8}
+"""The share of the outcome that no single column should tell; where classes have a border, rows beside it are missed."""
 PROBED = 50_000
 """Rows by which columns are judged."""
-CODES = ("id", "code", "nr", "no", "zip", "key")
-"""Ends of names of numbers that are names."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,13 @@ class Roles:
         return [self.time, *self.categories, *self.numbers, *self.times]
 
 
-def assign_roles(table: Look, *, label: str, time: str = "", key: str = "", task: str = "") -> Roles:
+def assign_roles(
+    table: Look, *, label: str, time: str = "", key: str = "", task: str = "", horizon_h: float = 0.0
+) -> Roles:
     """Return what the columns of a table are for; names are those of the file, and what is not given is found.
+
+    Questions are asked `horizon_h` hours before the time of their row. How much a column tells is judged by the first two
+    thirds of the rows: the last ones are to measure by.
 
     `ProblemError` where that cannot be, with what to do.
     """
@@ -61,19 +66,20 @@ def assign_roles(table: Look, *, label: str, time: str = "", key: str = "", task
     kind, yes = _task_of(target, task)
     identity = _id_of(table, key, {target.original, when.original})
     y = _outcomes(target, kind, yes)
-    aside = _leavings(table, {target.original, when.original, *([identity.original] if identity else [])}, when)
+    aside = _leavings(
+        table, {target.original, when.original, *([identity.original] if identity else [])}, when, horizon_h
+    )
     left = [
         column for name, column in table.columns.items() if name not in aside and column not in (target, when, identity)
     ]
-    share = {column.original: share_told(column, y) for column in left}
-    aside |= {
-        name: f"tells {part:.0%} of the outcome's variance by itself: known only with it?"
-        for name, part in share.items()
-        if part > TELLS
-    }
     aside |= _parts_of(target, left, y) if kind == "regression" else {}
+    early = np.argsort(when.values.to_numpy(), kind="stable")[: 2 * table.rows // 3]
+    share = {column.original: share_told(column.values.iloc[early], y[early]) for column in left}
+    for name, part in share.items():
+        if part > TELLS[kind] and name not in aside:
+            aside[name] = f"tells {part:.0%} of the outcome by itself: known only with it?"
     left = [column for column in left if column.original not in aside]
-    texts = [column for column in left if column.kind in ("string", "boolean") or _is_code(column)]
+    texts = [column for column in left if column.kind in ("string", "boolean")]
     entities = [
         column
         for column in texts
@@ -107,7 +113,9 @@ def _named(table: Look, name: str, option: str) -> Column:
 def _time_of(table: Look, name: str) -> Column:
     times = [column.original for column in table.columns.values() if column.kind == "timestamp"]
     if not name and len(times) != 1:
-        raise ProblemError(f"--time: expected the column that says when each row happened; times are {times or 'none'}")
+        raise ProblemError(
+            f"--time: expected the column that says when; times, like 2013-11-27T17:15:00, are {times or 'none'}"
+        )
     column = _named(table, name or times[0], "--time")
     if column.kind != "timestamp":
         example = next(iter(column.values.dropna().astype(str)), "")
@@ -118,11 +126,11 @@ def _time_of(table: Look, name: str) -> Column:
         raise ProblemError(
             f"--time: expected the time of every row; {column.missing:.1%} have none in {column.original!r}"
         )
-    days = column.values.dt.floor("D").nunique()
-    if table.rows < LEAST_ROWS or days < LEAST_DAYS:
+    weeks = column.values.dropna().dt.strftime("%G-W%V").nunique()
+    if table.rows < LEAST_ROWS or weeks < LEAST_WEEKS:
         raise ProblemError(
-            f"{table.path.name}: expected at least {LEAST_ROWS} rows on {LEAST_DAYS} days, to learn from the earlier and "
-            f"judge on the later; got {table.rows:,} rows on {days:,} days"
+            f"{table.path.name}: expected at least {LEAST_ROWS} rows in {LEAST_WEEKS} weeks, to learn from the earlier and "
+            f"judge on the later; got {table.rows:,} rows in {weeks:,} weeks"
         )
     return column
 
@@ -174,78 +182,81 @@ def _id_of(table: Look, name: str, others: set[str]) -> Column | None:
     return unique[0] if unique else None
 
 
-def _leavings(table: Look, used: set[str], time: Column) -> dict[str, str]:
+def _leavings(table: Look, used: set[str], time: Column, horizon_h: float) -> dict[str, str]:
     """Return the columns that are of no use, or were not known in time, with the reason."""
     aside = {}
     for name, column in table.columns.items():
         if name in used:
             continue
-        later = column.values > time.values if column.kind == "timestamp" else None
+        asked = time.values - pd.Timedelta(hours=horizon_h)
+        later = (column.values > asked)[column.values.notna()] if column.kind == "timestamp" else None
         if column.odd == table.rows:
             aside[name] = "holds lists or objects"
         elif column.missing == 1:
             aside[name] = "is always missing"
-        elif column.distinct < 2:
+        elif column.distinct + (column.missing > 0) < 2:
             aside[name] = "is always the same"
         elif column.kind in ("string", "integer") and column.distinct > 0.9 * table.rows:
             aside[name] = "has a value of its own in nearly every row: an identifier or free text"
         elif later is not None and float(later.mean()) > 0.01:
-            aside[name] = f"is later than {time.original} in {later.mean():.0%} of the rows: not known when it is asked"
+            aside[name] = f"is later than the question in {later.mean():.0%} of its rows: not known when it is asked"
         elif later is not None and (column.values == time.values).all():
             aside[name] = f"is the same as {time.original}"
     return aside
 
 
-def _is_code(column: Column) -> bool:
-    """Return whether whole numbers are names: they are called so, and are not many."""
-    return column.kind == "integer" and column.name.split("_")[-1] in CODES
+def share_told(values: pd.Series, y: np.ndarray) -> float:
+    """Return how much of the outcomes y (n,) a column tells by itself: of the variance of their ranks, on rows not fitted on.
 
+    A number is cut by a small tree, the values of a text have a mean each (Breiman and others, Classification and Regression
+    Trees, 1984).
 
-def share_told(column: Column, y: np.ndarray) -> float:
-    """Return the share of the outcome's variance between groups of a column, less what as many groups show by chance.
-
-    Groups are its values; of numbers with more than 50 the most frequent one, and fiftieths of the others.
+    >>> share_told(pd.Series([1.0, 2.0, 3.0, 4.0] * 100), np.array([1.0, 4.0, 9.0, 16.0] * 100))
+    1.0
     """
-    step = max(1, len(y) // PROBED)
-    values, y = column.values.iloc[::step].reset_index(drop=True), y[::step]
-    if column.kind in ("number", "integer", "timestamp") and values.nunique() > 50:
-        usual = values == values.mode().iloc[0]  # often 0: whether there is anything at all
-        values = pd.qcut(pd.Series(column.numbers[::step]).mask(usual), 50, labels=False, duplicates="drop").mask(
-            usual, -1
+    there = np.flatnonzero(~np.isnan(y))
+    there = there[:: max(1, len(there) // PROBED)]
+    ranks = stats.rankdata(y[there])
+    column = values.iloc[there].reset_index(drop=True)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        column = column.astype("int64").where(column.notna())
+    fitted = np.random.default_rng(0).random(len(there)) < 0.5
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        X = column.to_numpy("float64", na_value=np.nan)[:, None]
+        tree = DecisionTreeRegressor(max_leaf_nodes=50, min_samples_leaf=3, random_state=0).fit(
+            X[fitted], ranks[fitted]
         )
-    codes = pd.factorize(values)[0]
-    there = ~np.isnan(y)
-    frame = pd.DataFrame({"group": codes[there], "y": y[there]})
-    groups = frame.groupby("group")["y"]
-    n, k, whole = len(frame), groups.ngroups, float(((frame["y"] - frame["y"].mean()) ** 2).sum())
-    if whole == 0 or n - k < 1:
-        return 0.0
-    within = float(((frame["y"] - groups.transform("mean")) ** 2).sum())
-    return max(0.0, 1 - (within / (n - k)) / (whole / (n - 1)))
+        told = tree.predict(X[~fitted])
+    else:
+        means = pd.Series(ranks[fitted]).groupby(column[fitted].fillna("").astype("str").to_numpy()).mean()
+        told = column[~fitted].fillna("").astype("str").map(means).fillna(ranks[fitted].mean()).to_numpy()
+    left = ranks[~fitted]
+    whole = float(((left - ranks[fitted].mean()) ** 2).sum())
+    return max(0.0, 1 - float(((left - told) ** 2).sum()) / whole) if whole else 0.0
 
 
 def _parts_of(label: Column, columns: Sequence[Column], y: np.ndarray) -> dict[str, str]:
     """Return the numbers that make up the outcome exactly when they are added up, each with what it belongs to."""
-    step = max(1, len(y) // 2_000)
-    numbers = [column for column in columns if column.kind in ("number", "integer")]
-    there = ~np.isnan(y[::step])
-    X = {column.original: np.nan_to_num(column.numbers[::step][there]) for column in numbers}
-    left = y[::step][there]
+    there = np.flatnonzero(~np.isnan(y))
+    there = there[:: max(1, len(there) // 2_000)]
+    left = y[there]
+    numbers = [c.original for c in columns if c.kind in ("number", "integer")]
+    X = {c.original: np.nan_to_num(c.numbers[there]) for c in columns if c.original in numbers}
 
-    def explained(names: Sequence[str]) -> float:
+    def exact(names: Sequence[str]) -> bool:
         matrix = np.column_stack([np.ones(len(left)), *(X[name] for name in names)])
         fitted = matrix @ np.linalg.lstsq(matrix, left, rcond=None)[0]
-        return 1 - float(((left - fitted) ** 2).sum() / ((left - left.mean()) ** 2).sum())
+        return bool(np.abs(left - fitted).max() <= 1e-6 * np.abs(left).max())
 
-    names = list(X)
-    if not names or len(left) < 10 * len(names) or left.std() == 0 or explained(names) < 0.9999:
-        return {}
-    for name in list(names):
-        fewer = [other for other in names if other != name]
-        if fewer and explained(fewer) >= 0.9999:
-            names = fewer
-    others = {name: " and ".join(f"`{other}`" for other in names if other != name) for name in names}
-    return {
-        name: f"{'with ' + others[name] + ' ' if others[name] else ''}makes up `{label.original}` exactly: known with it"
-        for name in names
-    }
+    found: dict[str, str] = {}
+    while numbers and len(left) >= 10 * len(numbers) and exact(numbers):
+        names = numbers
+        for name in list(names):
+            fewer = [other for other in names if other != name]
+            if fewer and exact(fewer):
+                names = fewer
+        for name in names:
+            others = " and ".join(f"`{other}`" for other in names if other != name)
+            found[name] = f"{f'with {others} ' if others else ''}makes up `{label.original}` exactly: known with it"
+        numbers = [name for name in numbers if name not in names]
+    return found

@@ -35,8 +35,19 @@ CELL = re.compile(r"^```python ?(\w*)\n(.*?)\n?^```$", re.MULTILINE | re.DOTALL)
 def write_workspace(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
     """Write a workspace about a table into a folder that is empty or not there; begin git and DVC, export the notebooks."""
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
+    if any(path.name != ".git" for path in folder.iterdir()):
         raise WorkspaceError(f"{folder.name}: expected a folder that is not there, or is empty; it has files")
+    _git(folder, "--version")
+    try:
+        _write(folder, table, texts)
+    except BaseException:  # also where somebody interrupts: the next try begins anew
+        for path in folder.iterdir():
+            if path.name != ".git":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def _write(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
     filled = {**texts, "version": version("ringbound")}
     for name, place in PLACES.items():
         target = folder / place
@@ -51,13 +62,13 @@ def write_workspace(folder: Path, table: Path, texts: Mapping[str, str]) -> None
     (package / "__init__.py").write_text("")
     sources = folder / "data/sources"
     sources.mkdir(parents=True)
-    shutil.copyfile(table, sources / table.name)
+    shutil.copyfile(table, sources / texts["file"])
     if not _git(folder, "rev-parse", "--is-inside-work-tree"):
         _call(folder, "git", "init", "-q", "-b", "main")
         _call(folder, sys.executable, "-m", "dvc", "init", "-q")
     else:
         _call(folder, sys.executable, "-m", "dvc", "init", "-q", "--subdir")
-    _call(folder, sys.executable, "-m", "dvc", "add", "-q", f"data/sources/{table.name}")
+    _call(folder, sys.executable, "-m", "dvc", "add", "-q", f"data/sources/{texts['file']}")
     _call(folder, sys.executable, "-m", "ringbound", "notebooks", "export")
 
 

@@ -35,9 +35,9 @@ def test_time_becomes_money():
 
 
 def test_a_page_is_told_what_a_run_and_so_many_answers_cost():
-    assert COSTS.told(RATES, 4000) == {"cost_of_a_run": "$0.1000", "cost_of_these_answers": "$0.002000"}
+    assert COSTS.for_page(RATES, 4000) == {"cost_of_a_run": "$0.1000", "cost_of_these_answers": "$0.002000"}
     unknown = replace(COSTS, unknown=["ingest"], answer_us={})
-    assert unknown.told(RATES, 4000) == {"cost_of_a_run": "at least $0.1000"}
+    assert unknown.for_page(RATES, 4000) == {"cost_of_a_run": "at least $0.1000"}
 
 
 def test_what_is_beyond_a_budget_is_said_and_without_one_nothing_is():

@@ -21,8 +21,8 @@ def test_columns_are_told_by_what_they_hold(put):
     assert names(roles.entities) == ["shop", "customer_id"], "that which tells most first"
     assert roles.aside == {
         "country": "is always the same",
-        "closed": "is later than at in 100% of the rows: not known when it is asked",
-        "refund": "tells 100% of the outcome's variance by itself: known only with it?",
+        "closed": "is later than the question in 100% of its rows: not known when it is asked",
+        "refund": "tells 100% of the outcome by itself: known only with it?",
     }
 
 
@@ -59,10 +59,10 @@ def test_an_earlier_time_is_known(put):
         ({}, {"label": "amount", "task": "classification"}, "expected a number, or one of two values, in 'amount'"),
         ({}, {"label": "closed"}, "expected a number or one of two values in 'closed'; got times"),
         ({}, {"task": "regression"}, "expected numbers to predict in 'back'; got texts"),
-        ({}, {"time": ""}, r"times are \['at', 'closed'\]"),
+        ({}, {"time": ""}, r"are \['at', 'closed'\]"),
         ({}, {"time": "shop"}, "--time: expected times like .* in 'shop'; got '"),
         ({"at": ["2020-01-01T00:00:00Z", ""] * 500}, {}, "--time: expected the time of every row; 50.0% have none"),
-        ({"at": "2020-01-01T00:00:00Z"}, {}, "at least 300 rows on 6 days.*; got 1,000 rows on 1 days"),
+        ({"at": "2020-01-01T00:00:00Z"}, {}, "at least 300 rows in 6 weeks.*; got 1,000 rows in 1 weeks"),
         ({}, {"key": "shop"}, "--id: expected a value of its own for every row in 'shop'; 997 rows repeat one"),
     ],
 )
@@ -70,3 +70,34 @@ def test_what_cannot_be_asked_is_one_line(put, changed, asked, says):
     with pytest.raises(ProblemError, match=says) as caught:
         assign_roles(look(put(**changed)), **{"label": "back", "time": "at"} | asked)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_known_only_after_the_question_is_set_aside(put):
+    """A time between the question and what it is about, of which only some rows have one."""
+    at = pd.read_csv(put())["at"].pipe(pd.to_datetime)
+    before = (at - pd.Timedelta("1h")).dt.strftime("%Y-%m-%dT%H:%M:%SZ").where(np.arange(1000) % 300 == 0, "")
+    table = look(put(checked_in=before))
+    assert "checked_in" not in assign_roles(table, label="back", time="at").aside
+    aside = assign_roles(table, label="back", time="at", horizon_h=2.0).aside
+    assert aside["checked_in"] == "is later than the question in 100% of its rows: not known when it is asked"
+
+
+def test_a_column_that_gives_the_outcome_away_is_seen_through_heavy_tails_and_rare_cases(put):
+    dice = np.random.default_rng(1)
+    y = np.exp(2 * dice.normal(size=1000))
+    heavy = assign_roles(look(put(total=y, logged=np.log(y))), label="total", time="at")
+    assert "logged" in heavy.aside
+    score = dice.random(1000)
+    rare = assign_roles(look(put(back=np.where(score > 0.97, "yes", "no"), score=score)), label="back", time="at")
+    assert "score" in rare.aside
+    told = assign_roles(look(put()), label="back", time="at").share
+    assert told["amount"] < 0.05 < told["shop"]
+
+
+def test_doubles_of_the_outcome_hide_no_parts(put):
+    some, more = np.random.default_rng(1).integers(0, 9, (2, 1000))
+    total = some + more
+    roles = assign_roles(look(put(some=some, more=more, twice=2 * total, total=total)), label="total", time="at")
+    assert {"some", "more", "twice"} <= set(roles.aside)
+    noisy = total + np.random.default_rng(2).normal(0, 0.05, 1000).round(2)
+    assert "exactly" not in assign_roles(look(put(noisy=noisy, total=total)), label="total", time="at").aside["noisy"]

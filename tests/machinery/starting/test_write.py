@@ -1,14 +1,21 @@
 """The templates, as far as that can be said without filling them in."""
 
+import ast
+import json
 import subprocess
 import sys
 from string import Template
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from ringbound.errors import WorkspaceError
-from ringbound.starting.look import look
-from ringbound.starting.plan import Choice, package_of, texts
+from ringbound.errors import ProblemError, WorkspaceError
+from ringbound.starting import write
+from ringbound.starting.code import scale_of
+from ringbound.starting.look import Column, look
+from ringbound.starting.plan import Choice, package_of, periods_of, texts
 from ringbound.starting.roles import assign_roles
 from ringbound.starting.write import PLACES, TEMPLATE, write_workspace
 
@@ -36,6 +43,58 @@ def test_what_is_asked_before_its_time_is_asked_so_in_the_notebooks(filled, put,
     assert 'mature=\\"26h\\"' in (tmp_path / "w/notebooks/problem.ipynb").read_text()
     assert (tmp_path / "w/data/sources/orders.csv.dvc").is_file()
     assert (tmp_path / "w/src/orders/features.py").is_file()
+
+
+HOSTILE = 'x" + str(open("/nowhere"))\n```\n```python\nINJECTED = 1\n```\n\\x'
+
+
+def test_texts_of_the_table_stay_texts(put, tmp_path):
+    """Names and values with quotes, backslashes, lines and fences, in every place where text is written."""
+    frame = pd.read_csv(put()).rename(columns={"country": HOSTILE, "shop": f"s{HOSTILE}", "back": f"b{HOSTILE}"})
+    frame[f"s{HOSTILE}"] = HOSTILE + frame[f"s{HOSTILE}"]
+    frame[f"b{HOSTILE}"] = frame[f"b{HOSTILE}"].map({"yes": f"{HOSTILE}👍", "no": "no"})
+    file = tmp_path / 'a"b [1]\\t.csv'
+    frame.to_csv(file, index=False)
+    table = look(file)
+    roles = assign_roles(table, label=f"b{HOSTILE}", time="at")
+    write_workspace(tmp_path / "w", file, texts(table, roles, Choice("orders", "orders", 0.0, 24.0, "")))
+    for path in (tmp_path / "w/notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text())["cells"]:
+            code = "".join(cell["source"])
+            if cell["cell_type"] == "code":
+                names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+                assert "INJECTED" not in names, path.name
+    problem = (tmp_path / "w/src/orders/problem.py").read_text()
+    declared = next(
+        node for node in ast.walk(ast.parse(problem)) if isinstance(node, ast.keyword) and node.arg == "question"
+    )
+    assert ast.literal_eval(declared.value) == f"Will b{HOSTILE} be {HOSTILE}👍?"
+    assert [path.name for path in (tmp_path / "w/data/sources").glob("*.csv")] == ["a_b_1_t.csv"]
+
+
+def test_enough_of_the_last_rows_measures_however_periods_fall():
+    at = pd.Series(pd.date_range("2021-01-01", "2021-07-01 02:00", freq="h", tz="UTC"))
+    roles = SimpleNamespace(time=Column("at", "at", "timestamp", at))
+    periods = periods_of(roles, "UTC")
+    assert (periods.word, periods.valid, periods.test) == ("months", 1, 2), "three hours of July are no month"
+    short = SimpleNamespace(time=Column("at", "at", "timestamp", at.iloc[: 60 * 24]))
+    assert periods_of(short, "UTC").word == "weeks"
+
+
+def test_history_keeps_the_digits_of_small_outcomes_and_refuses_what_is_too_large():
+    assert scale_of(np.array([0.0002, 0.00031])) >= 10**8
+    assert scale_of(np.array([3.0, 4.0])) == 1
+    with pytest.raises(ProblemError, match=r"expected outcomes up to .*; use another unit"):
+        scale_of(np.array([1e30]))
+
+
+def test_a_failure_leaves_nothing_and_the_next_try_succeeds(put, filled, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "_call", lambda *_: (_ for _ in ()).throw(WorkspaceError("no git")))
+    with pytest.raises(WorkspaceError, match="no git"):
+        write_workspace(tmp_path / "w", put(), filled)
+    assert list((tmp_path / "w").iterdir()) == []
+    monkeypatch.undo()
+    write_workspace(tmp_path / "w", put(), filled)
 
 
 def test_a_package_hides_no_other(tmp_path):
