@@ -68,7 +68,6 @@ VIEWS = [
     ),
     view("route", entity=["depot", "route"], events="arrivals", late_mean=("mean", "late_min", "7d")),
     view("waiting", entity="depot", events="pickups", wait_mean=("mean", "wait_min", "6h"), pickups=("count", "3h")),
-    view("all", entity=[], events="arrivals", late_rate=("rate", is_late, ["6h", "1h, 23h ago"])),
 ]
 FEATURES = FeatureSet(
     REQUEST,

@@ -13,8 +13,14 @@ import pytest
 
 from ringbound.compute.engines import open_engine
 from ringbound.errors import FeatureError
+from ringbound.features.asof import MINUTE
+from ringbound.features.definition import FeatureSet
+from ringbound.features.frames import instants, plain_rows
+from ringbound.features.live import LiveFeatures
 from ringbound.features.offline import EventTables, asof_join
-from ringbound.testing.parcels import FEATURES, is_late
+from ringbound.features.view import view
+from ringbound.store import CLOCKS
+from ringbound.testing.parcels import ARRIVALS, FEATURES, REQUEST, is_late
 
 CONDITIONS = {"is_late": ("late_min", is_late)}
 
@@ -28,10 +34,10 @@ def by_day(parcels) -> list[pd.DataFrame]:
     return [part for _, part in parcels.groupby(parcels["at"].dt.floor("D"))]
 
 
-def polars_value(events: EventTables, parcels: pd.DataFrame, name: str) -> np.ndarray:
+def polars_value(events: EventTables, parcels: pd.DataFrame, name: str, features: FeatureSet = FEATURES) -> np.ndarray:
     """Return a feature as Polars computes it: a join on the entity, a filter on the window, a grouped aggregate."""
-    view, feature = FEATURES.windowed[name]
-    source = FEATURES.sources[view.events]
+    view, feature = features.windowed[name]
+    source = features.sources[view.events]
     table = pl.from_arrow(events.table(view.events, 0, 2**61)).sort("available_at", source.id)
     keys = list(view.entity)
     asked = pl.from_pandas(parcels[[*keys, "at"]].reset_index(names="row"))
@@ -66,6 +72,31 @@ def test_every_feature_is_what_polars_says(events, parcels, windowed, name):
     oracle = polars_value(events, parcels, name)
     assert np.isfinite(oracle).any()
     np.testing.assert_allclose(windowed[name], oracle, rtol=1e-12, atol=1e-12)
+
+
+ALL = FeatureSet(
+    REQUEST,
+    sources=[ARRIVALS],
+    views=[
+        view(
+            "all", entity=[], events="arrivals", late_rate=("rate", is_late, ["6h", "1h, 23h ago"]), age=("age", "1d")
+        ),
+        view("before", entity="depot", events="arrivals", late_last=("last", "late_min", "1h, 2h ago")),
+    ],
+)
+"""Views of all events, and of windows that ended before the question."""
+
+
+def test_events_of_all_and_windows_that_ended_before_are_what_polars_says_offline_and_online(events, log, parcels):
+    (offline,) = asof_join(ALL, EventTables(events.folder, ALL.sources), [parcels])
+    live = LiveFeatures(ALL, log, clock=CLOCKS["event"], retained=60 * 24 * 60 * MINUTE)
+    rows = plain_rows(parcels[ALL.entities])
+    online, _ = live.values(rows, instants(parcels["at"]).tolist())
+    for name, values in offline.items():
+        oracle = polars_value(events, parcels, name, ALL)
+        assert np.isfinite(oracle).any()
+        np.testing.assert_allclose(values, oracle, rtol=1e-12, atol=1e-12)
+        assert values.tobytes() == online[name].tobytes()
 
 
 def test_last_is_what_merge_asof_says(town, parcels, windowed):
