@@ -65,12 +65,7 @@ class Column:
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """Its values as float64, (n,); of texts, their places among all texts."""
-        if self.kind == "timestamp":
-            return self.values.astype("datetime64[us, UTC]").astype("int64").to_numpy(float) / 3.6e9
-        if self.kind == "string":
-            codes = pd.factorize(self.values)[0].astype(float)
-            return np.where(codes < 0, np.nan, codes)
+        """Its values as float64, (n,), where they are numbers."""
         return self.values.astype("float64").to_numpy()
 
 
@@ -161,18 +156,8 @@ def identifier(text: str, taken: set[str]) -> str:
 RESERVED = {
     *("at", "available_at", "outcome", "y", "split", "day", "period", "rows", "row_id", "np", "pd", "number"),
     *("all", "clock", "clock_hour", "clock_weekday", "clock_yearday", "weekday", "is_yes", "named", "outcomes"),
-    *(
-        "probability",
-        "value",
-        "decision",
-        "model_version",
-        "rung",
-        "reason",
-        "error",
-        "prediction_id",
-        "recorded",
-        "explanation",
-    ),
+    *("probability", "value", "decision", "model_version", "rung", "reason", "error", "prediction_id", "recorded"),
+    *("explanation", "local_clock"),
 }
 """Names that a workspace's own code has."""
 

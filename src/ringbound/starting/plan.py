@@ -25,7 +25,7 @@ from ringbound.starting.code import (
     views_of,
     window_of,
 )
-from ringbound.starting.look import Column, Look, identifier
+from ringbound.starting.look import Look, identifier
 from ringbound.starting.roles import Roles, share_told
 
 FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
@@ -86,7 +86,7 @@ def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
 def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict[str, str]:
     columns = [column for column in table.columns.values() if column.original not in roles.aside]
     names = [identity, *(column.name for column in roles.fields), roles.label.name]
-    kinds = {column.name: _declared(column, roles) for column in columns} | {"row_id": "string"}
+    kinds = {column.name: column.kind for column in columns} | {"row_id": "string"}
     row_columns = {name: "string" if kinds[name] == "boolean" else kinds[name] for name in dict.fromkeys(names)}
     booleans = [column.name for column in columns if column.kind == "boolean" and column.name in names]
     event = {"id": "string", "time": "timestamp", "available_at": "timestamp"}
@@ -96,7 +96,7 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
         "through": through.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "notes": _listed([*table.notes, *_missing(roles)])
         or "Every value is of its column's kind, and none is missing.",
-        "columns": mapping_of({column.original: _declared(column, roles) for column in columns}),
+        "columns": mapping_of({column.original: column.kind for column in columns}),
         "renamed": mapping_of({column.original: column.name for column in columns if column.original != column.name}),
         "options": "".join(f", {name}={literal(value)}" for name, value in table.options.items()),
         "also": "".join(
@@ -241,17 +241,10 @@ def periods_of(roles: Roles, zone: str) -> Periods:
     return Periods(word, "rows" + when.format("ZONE"), "clean" + when.format(literal(zone)), valid, test)
 
 
-def _declared(column: Column, roles: Roles) -> str:
-    """Return the kind by which ingest reads a column: what is a category, or an id of digits, is a text."""
-    if column in roles.categories and column.kind == "integer":
-        return "string"
-    return column.kind
-
-
 def _numbers(roles: Roles) -> np.ndarray:
     values = roles.label.values
     if roles.task == "classification":
-        return (values.astype("str") == roles.yes).astype("float64").to_numpy()
+        return (values.astype("str") == roles.yes).astype("float64").where(values.notna()).to_numpy()
     return values.astype("float64").to_numpy()
 
 
