@@ -240,6 +240,18 @@ class Houses:
         assert result.returncode == 0 or not check, f"{command}: {result.stdout[-2000:]} {result.stderr[-2000:]}"
         return result
 
+    def serve_first(self, through: str) -> None:
+        """Make the first version, which has learnt up to a time, and promote it."""
+        params = self.root / "params.yaml"
+        params.write_text(params.read_text().replace("2020-07-01T00:00:00Z", through))
+        self.call("dvc", "repro")
+        self.call("ringbound", "gate")
+        (self.root / ".gitignore").write_text("__pycache__\n/data/ops/\n/data/.staging/\n/.bentoml/\n")
+        self.call("git", "add", "-A")
+        self.call("git", "commit", "-q", "-m", "first")
+        self.call("ringbound", "registry", "register")
+        self.call("ringbound", "registry", "promote", "v1", "prod", "--force", "--reason", "the first")
+
     def repro(self) -> list[str]:
         """Reproduce and return the names of the stages that ran."""
         return re.findall(r"Running stage '(\w+)'", self.call("dvc", "repro").stdout)

@@ -19,15 +19,7 @@ THROUGH = "2020-07-01T00:00:00Z"
 def houses(tmp_path_factory) -> Houses:
     """A workspace whose first version serves, and which has learnt up to the end of May."""
     made = Houses(tmp_path_factory.mktemp("retrain") / "a workspace", "linear")
-    params = made.root / "params.yaml"
-    params.write_text(params.read_text().replace(THROUGH, "2020-06-01T00:00:00Z"))
-    made.call("dvc", "repro")
-    made.call("ringbound", "gate")
-    (made.root / ".gitignore").write_text("__pycache__\n/data/ops/\n/data/.staging/\n/.bentoml/\n")
-    made.call("git", "add", "-A")
-    made.call("git", "commit", "-q", "-m", "first")
-    made.call("ringbound", "registry", "register")
-    made.call("ringbound", "registry", "promote", "v1", "prod", "--force", "--reason", "the first")
+    made.serve_first(through="2020-06-01T00:00:00Z")
     return made
 
 
