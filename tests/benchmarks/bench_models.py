@@ -18,8 +18,9 @@ from ringbound.evaluation.uncertainty import bootstrap, paired
 from ringbound.models.candidates import Candidate, fit_trees
 from ringbound.models.search import search
 from ringbound.models.validation import Validation, rolling_origin
+from ringbound.problem.classification import Classification
 from ringbound.problem.metrics import auc, brier
-from ringbound.problem.task import Classification, Costs
+from ringbound.problem.task import Costs
 
 RUNS = 1000
 DAYS, A_DAY = 61, 40

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ringbound.problem.task import Classification, Costs
+from ringbound.problem.classification import Classification
+from ringbound.problem.task import Costs
 from ringbound.rollout.judge import Evidence
 from ringbound.rollout.plan import Plan
 from ringbound.store import Matured, Pair

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ringbound.evaluation.uncertainty import bootstrap, mean_of
+from ringbound.problem.classification import Classification
 from ringbound.problem.metrics import calibration_error, log_losses
-from ringbound.problem.task import Classification, Costs
+from ringbound.problem.task import Costs
 from ringbound.release.gates import better_gate
 
 TASK = Classification(Costs(3, 1))

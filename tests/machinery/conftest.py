@@ -106,7 +106,7 @@ def bundle_folder(request, tmp_path_factory, parcels, references, windowed) -> P
         problem=PROBLEM,
         full=Rung(encoder, model, learn_calibration(model.predict(X), late)),
         reduced=Rung(few, reduced),
-        prior=learn_prior(features, late, PROBLEM.prior),
+        prior=learn_prior(features, late, PROBLEM.prior, PROBLEM.task),
         default=float(late.mean()),
         references=references,
         learnt=Learnt(len(parcels), "2020-03-10", "2020-03-30", "no table", request.param, {}, 1),

@@ -67,7 +67,8 @@ def score(
 ) -> Scored:
     """Score the files that `pattern` names (a path or a glob) into `output`; formats follow the suffixes.
 
-    Every input row comes out, in order, with its columns and `probability` (or `value`), `decision`, `model_version`, the
+    Every input row comes out, in order, with its columns and `probability` (or `value`, with the ends `low` and
+    `high` of its interval), `decision`, `model_version`, the
     `rung` of the ladder that answered and the `reason` why no better one did, as a service would, and `error`, which says
     why a row was not scored; with `explain`, `explanation` says as JSON what counted most. `prefix` stands before these
     names, for rows that have been scored before. Lines of a CSV or JSON Lines file that are no rows go to
@@ -92,6 +93,7 @@ def score(
     inputs = input_files(pattern, output)
     added = [
         bundle.task.answer,
+        *(["low", "high"] if bundle.facts.intervals else []),
         *(["decision"] if bundle.task.says_decision else []),
         "model_version",
         "rung",
@@ -194,6 +196,9 @@ class _Scorer:
         decisions = bundle.task.decide(done.values)
         decided, _ = bundle.problem.exposure.decided(columns, decisions, n)
         added: dict[str, Any] = {bundle.task.answer: pa.array(done.values, mask=failed)}
+        ends = bundle.bounds(done.values, done.rungs)
+        for name, end in zip(("low", "high"), ends or (), strict=ends is not None):
+            added[name] = pa.array(end, mask=failed | np.isnan(end))
         if decisions is not None:
             added["decision"] = pa.array(
                 [None if bad else one for bad, one in zip(failed, decided, strict=True)], pa.bool_()

@@ -76,7 +76,7 @@ def summary() -> None:
         raise ModelError(f'expected metrics of model {model.version}; got those of {metrics.version}; run "dvc repro"')
     learnt = model.learnt
     title = f"model {model.version}: {learnt.candidate}, on {metrics.rows:,} rows it has not seen"
-    table = Table("metric", "model", "baseline", title=title, title_justify="left")
+    table = Table("metric", "model", f"baseline: {metrics.against}", title=title, title_justify="left")
     for metric, value in metrics.model.items():
         table.add_row(metric, str(value), str(metrics.baseline[metric]))
     Console(highlight=False).print(table)

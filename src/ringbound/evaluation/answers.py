@@ -1,11 +1,12 @@
 """What a model answered on rows it has not seen, kept so that two models can be compared without running either.
 
-rows.parquet       one row each: id, block, period, truth, every rung's answer, and the columns it may be sliced by
+rows.parquet       one row each: id, block, period, truth, the answers of the baseline and of every rung, and what it
+                   may be sliced by
 features.parquet   the same rows' features, so that another model can be asked about them too
 about.json         whose answers these are: see `EvaluationFacts`
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,24 +20,28 @@ import pyarrow.parquet as pq
 from ringbound.errors import ModelError
 from ringbound.features.columns import Column
 from ringbound.features.frames import columns_of
+from ringbound.models.baseline import baseline_answers
 from ringbound.models.facts import ModelFacts
-from ringbound.problem.task import Task, task_from_json
+from ringbound.problem.declaration import PRIOR
+from ringbound.problem.task import Task
+from ringbound.problem.tasks import task_from_json
 from ringbound.problem.training import Rows, with_features
 from ringbound.workspace.records import Record
 
 FACTS = "about.json"
-COLUMNS = ("id", "block", "period", "truth")
-"""Which row it is, what it is resampled by, the month by which it was split, and what came out."""
+COLUMNS = ("id", "block", "period", "truth", "baseline")
+"""Which row it is, what it is resampled by, the month by which it was split, what came out, and what a model must beat."""
 
 
 @dataclass(frozen=True)
 class EvaluationFacts(Record):
     """Whose answers these are: the model, the period they are of, its rungs, by what they may be sliced and are guarded.
 
-    `learnt_until` and `period` are months, like 2013-07, which sort by time; `stretch` blocks in a row are alike.
+    `learnt_until` and `period` are months, like 2013-07, which sort by time; `stretch` blocks in a row are alike;
+    `baseline` is the name of what a model is to beat.
     """
 
-    format: ClassVar[int] = 4
+    format: ClassVar[int] = 5
     made_by: ClassVar[str] = "dvc repro evaluate"
 
     version: str
@@ -45,6 +50,7 @@ class EvaluationFacts(Record):
     learnt_until: str
     period: tuple[str, str]
     rungs: list[str]
+    baseline: str
     slices: list[str]
     guarded: list[str]
     stretch: int
@@ -63,17 +69,20 @@ class Evaluation:
         """The task of the model."""
         return task_from_json(self.facts.task)
 
-    @property
-    def lowest(self) -> str:
-        """The rung that a first model must beat: the prior, or what there is at the bottom."""
-        return "prior" if "prior" in self.facts.rungs else self.facts.rungs[-1]
+    def of_baseline(self) -> "Evaluation":
+        """Return the evaluation of what a first model must beat."""
+        facts = replace(self.facts, version=f"{self.facts.baseline} of {self.facts.version}")
+        return Evaluation(self.rows.assign(full=self.rows["baseline"]), self.features, facts)
 
-    def as_full(self, rung: str) -> "Evaluation":
-        """Return the evaluation of a model that answers what this one's `rung` does."""
-        if rung not in self.facts.rungs:
-            raise ModelError(f"evaluation: expected a rung of {self.facts.rungs}; got {rung!r}")
-        facts = replace(self.facts, version=f"{rung} of {self.facts.version}")
-        return Evaluation(self.rows.assign(full=self.rows[rung]), self.features, facts)
+
+def lowest_rung(rungs: Iterable[str]) -> str:
+    """Return the rung that a model must beat at least: the prior, or what there is at the bottom.
+
+    >>> lowest_rung(["full", "reduced", "default"])
+    'default'
+    """
+    names = list(rungs)
+    return PRIOR if PRIOR in names else names[-1]
 
 
 def write_evaluation(
@@ -93,7 +102,10 @@ def write_evaluation(
     if clash or slices.columns.has_duplicates:
         taken = sorted({*answers, *COLUMNS})
         raise ModelError(f"evaluation: expected slices named otherwise than {taken}; got {list(slices)}")
-    columns = {"id": rows.ids, "block": rows.blocks, "period": rows.months, "truth": rows.y, **answers}
+    lowest = lowest_rung(answers)
+    below = baseline_answers(rows.problem, rows.features, answers[lowest])
+    about = {"id": rows.ids, "block": rows.blocks, "period": rows.months, "truth": rows.y, "baseline": below}
+    columns = {**about, **answers}
     table = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
     table = pd.concat([table, slices.astype(str).reset_index(drop=True)], axis=1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +120,7 @@ def write_evaluation(
         learnt_until=model.learnt.last,
         period=rows.period,
         rungs=list(answers),
+        baseline=lowest if rows.problem.baseline == PRIOR else rows.problem.baseline,
         slices=[str(name) for name in slices],
         guarded=list(rows.problem.guarded),
         stretch=rows.problem.stretch,

@@ -2,6 +2,7 @@
 
 from ringbound.evaluation.ablation import AblationResult
 from ringbound.evaluation.calibration import CalibrationResult
+from ringbound.evaluation.coverage import IntervalTable
 from ringbound.evaluation.decisions import DecisionTable
 from ringbound.evaluation.ladder import LadderResult
 from ringbound.evaluation.months import MonthTable
@@ -26,6 +27,7 @@ def model_card(
     decisions: DecisionTable | None = None,
     calibration: CalibrationResult | None = None,
     unlabelled: UnlabelledTable | None = None,
+    intervals: IntervalTable | None = None,
 ) -> Card:
     """Return the card as Markdown: what the model is for, what it learnt from, how good it is, where not to trust it.
 
@@ -38,9 +40,9 @@ def model_card(
     ['## Limits']
     """
     problem, model, learnt = result.rows.problem, result.bundle.model, result.bundle.model.learnt
-    task, rungs, rows = result.bundle.task, list(result.estimates), problem.rows
+    task, measured, rows = result.bundle.task, result.measured, problem.rows
     table = "\n".join(
-        f"| {metric} | " + " | ".join(str(result.estimates[rung][metric]) for rung in rungs) + " |"
+        f"| {metric} | " + " | ".join(str(estimates[metric]) for estimates in measured.values()) + " |"
         for metric in task.metrics
     )
     weak = ", ".join(
@@ -49,6 +51,7 @@ def model_card(
     )
     most = ", ".join(f"{g.by} {g.group} ({g.gap:+.3f})" for g in bias.largest().itertuples())
     worst = bias.measure.replace("_", " ")
+    none = "none has enough rows" if problem.guarded else "none is guarded"
     decision = f" Says {task.says_decision}." if task.says_decision else ""
     left_out = "".join(
         f"- The {rung} rung is left out of the ladder: it {why}.\n" for rung, why in model.left_out.items()
@@ -65,6 +68,13 @@ def model_card(
         more += f"**Decisions** cost {decisions.costs['model'].value:.1f} false alarms per 100 {rows}: {saved}.\n\n"
     if calibration is not None:
         more += f"**Calibration.** {calibration.caption[0].upper()}{calibration.caption[1:]}.\n\n"
+    if intervals is not None:
+        worst_slices = ", ".join(
+            f"{s.slice} {s.value} {s.covered:.1%} ({s.low:.1%} to {s.high:.1%})"
+            for s in intervals.slices_off().head(5).itertuples()
+        )
+        more += f"**Intervals.** {intervals.caption[0].upper()}{intervals.caption[1:]}."
+        more += f" Beyond noise too narrow in: {worst_slices}.\n\n" if worst_slices else " In no slice too narrow.\n\n"
     if without is not None:
         for words, one in (("asked", without.asked), ("fitted", without.without)):
             shown = ", ".join(f"{metric} {one[metric]} instead of {without.full[metric]}" for metric in task.headline)
@@ -83,10 +93,10 @@ def model_card(
         f"**Model.** {learnt.candidate}, {learnt.arguments}, on features {model.features}.{decision}\n\n"
         f"**Learnt from** {learnt.rows:,} {rows}, {learnt.first} to {learnt.last}. "
         f"**Measured on** {len(result.rows):,} {rows}, {result.rows.period[0]} to {result.rows.period[1]}, {outcome}.\n\n"
-        f"| metric | {' | '.join(rungs)} |\n|{' --- |' * (1 + len(rungs))}\n{table}\n\n"
-        f"In brackets {result.covers}; other months may be further off.\n\n"
+        f"| metric | {' | '.join(measured)} |\n|{' --- |' * (1 + len(measured))}\n{table}\n\n"
+        f"To beat is {result.baseline}. In brackets {result.covers}; other months may be further off.\n\n"
         f"**Weakest slices by {slices.metric}**, the figure drawn towards the mean of all, since the weakest of many looks "
         f"weaker than it is: {weak or 'none has enough rows'}.\n\n"
-        f"**Groups with the largest gap in {worst}.** {most or 'none has enough rows'}.\n\n"
+        f"**Groups with the largest gap in {worst}.** {most or none}.\n\n"
         f"{more}## Limits\n{left_out}{limits}"
     )

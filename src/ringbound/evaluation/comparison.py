@@ -58,9 +58,7 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
         int((~same).sum()),
         paired(y, first, second, blocks, task.metrics, draws=draws, seed=seed),
         changed_slices(rows, after.facts.slices, task=task, draws=draws, seed=seed, least_rows=least_rows),
-        {name: calibration_table(y, p) for name, p in (("before", first), ("after", second))}
-        if task.probabilities
-        else {},
+        {name: calibration_table(y, p) for name, p in (("before", first), ("after", second))},
     )
 
 

@@ -10,7 +10,7 @@ from ringbound.display.figures import BLUE, GREY, OCHRE, RED, Plot, panels
 from ringbound.display.tables import Shown
 from ringbound.evaluation.ladder import LadderResult
 from ringbound.evaluation.uncertainty import Estimate, mean_of
-from ringbound.problem.task import Classification
+from ringbound.problem.classification import Classification
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def decision_table(
     task, y, rows = result.bundle.task, result.rows.y, result.rows
     if not isinstance(task, Classification):
         return DecisionTable(pd.DataFrame())
-    stated = {"model": result.answers["full"], result.baseline: result.answers[result.baseline], **(others or {})}
+    stated = {"model": result.answers["full"], result.baseline: result.below, **(others or {})}
     ways = {name: task.decide(p) for name, p in stated.items()}
     ways |= {"never": np.zeros(len(y), bool), "always": np.ones(len(y), bool)}
     ratio = task.costs.miss / task.costs.false_alarm

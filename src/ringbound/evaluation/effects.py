@@ -30,7 +30,7 @@ class EffectTable(Shown):
     @property
     def caption(self) -> str:
         """What the numbers are."""
-        unit = "log-odds before calibration" if self.problem.task.probabilities else "the answer's unit"
+        unit = self.problem.task.says_margin
         return f"mean |effect| on {len(self.X):,} {self.problem.rows}, in {unit}; {SHOWN} of {len(self.table)} features"
 
     @property
@@ -52,7 +52,7 @@ class EffectTable(Shown):
             axis.plot(means["value"], means["effect"], "o-", color="black", markersize=3, linewidth=1)
             axis.set(xlabel=self.problem.word(self.names[j]), xlim=np.quantile(values, [0.005, 0.995]))
             axis.xaxis.label.set_size(8)
-        np.atleast_1d(axes)[0].set_ylabel("effect on the log-odds" if self.problem.task.probabilities else "effect")
+        np.atleast_1d(axes)[0].set_ylabel("effect on the margin")
         return Plot(figure)
 
 

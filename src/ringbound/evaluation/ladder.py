@@ -8,14 +8,17 @@ import pandas as pd
 
 from ringbound.display.figures import BLUE, GREY, OCHRE, RED, Plot, panels
 from ringbound.display.tables import Shown
+from ringbound.evaluation.answers import lowest_rung
 from ringbound.evaluation.records import Estimates, Ladder, Metrics
 from ringbound.evaluation.tenths import calibration_table
 from ringbound.evaluation.uncertainty import bootstrap, stretches
+from ringbound.models.baseline import baseline_answers
 from ringbound.models.bundle import Bundle
 from ringbound.models.cascade import frontier
 from ringbound.models.ladder import SHARES
+from ringbound.problem.classification import Classification
+from ringbound.problem.declaration import PRIOR
 from ringbound.problem.metrics import auc
-from ringbound.problem.task import Classification
 from ringbound.problem.training import Rows
 
 COLOURS = {"full": BLUE, "reduced": OCHRE, "prior": GREY}
@@ -23,12 +26,18 @@ COLOURS = {"full": BLUE, "reduced": OCHRE, "prior": GREY}
 
 @dataclass(frozen=True)
 class LadderResult(Shown):
-    """What each rung of `bundle` answered for `rows`, and how good that is."""
+    """What each rung of `bundle` answered for `rows`, and how good that is.
+
+    `baseline` is the name of what a model is to beat, which may be one of the rungs, `below` its answers, (n,).
+    """
 
     bundle: Bundle
     rows: Rows
     answers: dict[str, np.ndarray]
     estimates: dict[str, Estimates]
+    baseline: str
+    below: np.ndarray
+    against: Estimates
 
     @property
     def caption(self) -> str:
@@ -52,12 +61,12 @@ class LadderResult(Shown):
     @property
     def frame(self) -> pd.DataFrame:
         """Each metric of each rung, with its 95% interval."""
-        return pd.DataFrame({rung: {m: str(e) for m, e in metrics.items()} for rung, metrics in self.estimates.items()})
+        return pd.DataFrame({name: {m: str(e) for m, e in metrics.items()} for name, metrics in self.measured.items()})
 
     @property
-    def baseline(self) -> str:
-        """The rung to beat: the prior, or what there is at the bottom."""
-        return "prior" if "prior" in self.answers else list(self.answers)[-1]
+    def measured(self) -> dict[str, Estimates]:
+        """The metrics of each rung and, where it is none of them, of the baseline."""
+        return self.estimates | {self.baseline: self.against}
 
     @cached_property
     def decisions(self) -> np.ndarray | None:
@@ -67,7 +76,7 @@ class LadderResult(Shown):
     def metrics(self) -> Metrics:
         """Return the full model and the baseline as a record."""
         return Metrics(
-            self.bundle.version, self.estimates["full"], self.estimates[self.baseline], len(self.rows), self.covers
+            self.bundle.version, self.estimates["full"], self.baseline, self.against, len(self.rows), self.covers
         )
 
     def record(self) -> Ladder:
@@ -100,12 +109,21 @@ class LadderResult(Shown):
         return Plot(figure)
 
     def _scatter(self) -> Plot:
-        figure, axes = panels(4.5, 4)
+        figure, (left, right) = panels(9, 3.6, 2)
         y, p = self.rows.y, self.answers["full"]
-        axes.plot(p, y, ".", color=BLUE, markersize=2, alpha=0.4)
+        left.plot(p, y, ".", color=BLUE, markersize=2, alpha=0.4, rasterized=True)
         span = [float(min(y.min(), p.min())), float(max(y.max(), p.max()))]
-        axes.plot(span, span, color="#ddd", zorder=0)
-        axes.set(xlabel="predicted", ylabel="observed", title="Full model")
+        left.plot(span, span, color="#ddd", zorder=0)
+        left.set(xlabel="predicted", ylabel="observed", title="Full model")
+        for name, answers in self.answers.items():
+            if name in COLOURS:
+                tenths = calibration_table(y, answers, units=self.units)
+                style = {"color": COLOURS[name], "marker": "o", "markersize": 3, "linewidth": 1, "label": name}
+                gap = tenths["observed"] - tenths["predicted"]
+                right.errorbar(tenths["predicted"], gap, yerr=2 * tenths["standard_error"], **style)
+        right.axhline(0, color="#ddd", zorder=0)
+        right.set(xlabel="predicted", ylabel="observed - predicted (± 2 standard errors)", title="Tenths of the rows")
+        right.legend(frameon=False, fontsize=8)
         return Plot(figure)
 
     def cascade(self) -> Plot:
@@ -147,4 +165,9 @@ def evaluate_ladder(bundle: Bundle, rows: Rows, *, draws: int, seed: int) -> Lad
         rung: bootstrap(rows.y, p, rows.blocks, metrics, draws=draws, seed=seed, stretch=rows.problem.stretch)
         for rung, p in answers.items()
     }
-    return LadderResult(bundle, rows, answers, estimates)
+    lowest = lowest_rung(answers)
+    baseline, below, against = lowest, answers[lowest], estimates[lowest]
+    if rows.problem.baseline != PRIOR:
+        baseline, below = rows.problem.baseline, baseline_answers(rows.problem, rows.features, below)
+        against = bootstrap(rows.y, below, rows.blocks, metrics, draws=draws, seed=seed, stretch=rows.problem.stretch)
+    return LadderResult(bundle, rows, answers, estimates, baseline, below, against)

@@ -78,7 +78,7 @@ def month_table(result: LadderResult, judged: MonthTable, *, draws: int, seed: i
     ['chosen on', 'chosen on', 'unseen']
     """
     answers = result.answers
-    later = _months(result.rows, answers["full"], answers[result.baseline], "unseen", draws=draws, seed=seed)
+    later = _months(result.rows, answers["full"], result.below, "unseen", draws=draws, seed=seed)
     return MonthTable(pd.concat([judged.table, later.table], ignore_index=True))
 
 

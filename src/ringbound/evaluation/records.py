@@ -14,14 +14,16 @@ Estimates = dict[str, Estimate]
 class Metrics(Record):
     """The full model, by its version, and the baseline on the test months, for `dvc metrics` too.
 
+    `against` is what the baseline is called.
     `covers` says what the intervals cover.
     """
 
-    format: ClassVar[int] = 3
+    format: ClassVar[int] = 4
     made_by: ClassVar[str] = "dvc repro evaluate"
 
     version: str
     model: Estimates
+    against: str
     baseline: Estimates
     rows: int
     covers: str

@@ -20,11 +20,13 @@ from ringbound.errors import ModelError
 from ringbound.problem.metrics import (
     AT_MOST_ONE,
     HIGHER_IS_BETTER,
-    MEANS,
+    MAY_BE_NEGATIVE,
+    SIGNED,
     Metric,
     auc_within,
     calibration_error,
     root_mean_squared_error,
+    weight_of,
 )
 
 LEVEL = 0.95
@@ -32,6 +34,16 @@ POWER = 0.8
 LEAST_IN_TAIL = 5
 """Resampled sets beyond an interval's end, fewer of which do not say where it is."""
 Judgement = Literal["better", "worse", "inconclusive"]
+
+
+def shown(number: float) -> str:
+    """Return a number with as many digits as are read: four after the point, fewer where it is large.
+
+    >>> shown(0.12345), shown(123.456), shown(1234567.8)
+    ('0.1235', '123.5', '1,234,568')
+    """
+    size = abs(number)
+    return f"{number:.4f}" if size < 100 else f"{number:,.1f}" if size < 10_000 else f"{number:,.0f}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+        value, low, high = map(shown, (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,10 @@ class Resampled:
         """Return the difference of two models' metrics on the same sets."""
         drawn, left_out = self.drawn - other.drawn, self.left_out - other.left_out
         return Resampled(self.value - other.value, drawn, left_out, self.counts)
+
+    def __abs__(self) -> "Resampled":
+        """Return how far from 0 the metric is on the same sets."""
+        return Resampled(abs(self.value), np.abs(self.drawn), np.abs(self.left_out), self.counts)
 
     def errors(self, counts: np.ndarray) -> np.ndarray:
         """Return the standard error on sets with these counts, (sets,), to first order: from each unit's influence."""
@@ -180,11 +197,11 @@ def resample(
     for i, weights in enumerate(sets):
         of_rows = weights[place]
         for name, metric in metrics.items():
-            if metric not in MEANS or (i == 0 and metric is not auc_within):
+            if weight_of(metric) is None or (i == 0 and metric is not auc_within):
                 values[name][i] = metric(y, p, of_rows)
     rows_of = [np.flatnonzero(place == block) for block in range(len(names))]
     for name, metric in metrics.items():
-        if metric in MEANS:  # a set's mean follows from those of its blocks
+        if weight_of(metric):  # a set's mean follows from those of its blocks
             first = 0 if metric is auc_within else 1
             values[name][first:] = _of_blocks(metric, y, p, rows_of, sets[first:])
     return {
@@ -197,7 +214,9 @@ def _of_blocks(
     metric: Metric, y: np.ndarray, p: np.ndarray, rows_of: Sequence[np.ndarray], sets: np.ndarray
 ) -> np.ndarray:
     """Return a mean's value on each set, (sets,), from its blocks; NaN where the set has nothing to measure."""
-    weights = np.array([MEANS[metric](y[rows]) for rows in rows_of], float)
+    weight = weight_of(metric)
+    assert weight is not None
+    weights = np.array([weight(y[rows]) for rows in rows_of], float)
     power = 2 if metric is root_mean_squared_error else 1
     each = [
         metric(y[rows], p[rows], np.ones(len(rows))) if w else 0.0 for rows, w in zip(rows_of, weights, strict=True)
@@ -227,8 +246,9 @@ def bootstrap(
 def _estimate(metric: Metric, one: Resampled) -> Estimate:
     if metric is calibration_error:
         return _gap(one)
-    low, high = one.interval(mean=metric in MEANS)
-    return Estimate(one.value, max(low, 0.0), min(high, 1.0) if metric in AT_MOST_ONE else high)
+    low, high = one.interval(mean=weight_of(metric) is not None)
+    low = low if metric in MAY_BE_NEGATIVE else max(low, 0.0)
+    return Estimate(one.value, low, min(high, 1.0) if metric in AT_MOST_ONE else high)
 
 
 def _gap(one: Resampled) -> Estimate:
@@ -260,13 +280,17 @@ def paired(
     draws: int,
     seed: int,
 ) -> dict[str, Difference]:
-    """Return how each metric differs between two models on the same rows, with its 95% interval."""
+    """Return how each metric differs between two models on the same rows, with its 95% interval.
+
+    A metric that is best at 0 differs by how far it is from there.
+    """
     with ThreadPoolExecutor(2) as pool:  # NumPy lets other threads run meanwhile
         first, second = pool.map(lambda p: resample(y, p, blocks, metrics, draws=draws, seed=seed), (before, after))
     differences = {}
     for name in metrics:
-        one = second[name] - first[name]
-        change = Estimate(one.value, *one.interval(mean=metrics[name] in MEANS))
+        signed = metrics[name] in SIGNED
+        one = abs(second[name]) - abs(first[name]) if signed else second[name] - first[name]
+        change = Estimate(one.value, *one.interval(mean=weight_of(metrics[name]) is not None and not signed))
         differences[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
     return differences
 

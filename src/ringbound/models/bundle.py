@@ -37,12 +37,14 @@ from ringbound.models.facts import (
     digest,
     version_of,
 )
+from ringbound.models.intervals import Intervals, bounds
 from ringbound.models.linear import LinearModel
 from ringbound.models.prior import PriorTable
 from ringbound.models.rung import LostModel, Model, Rung
 from ringbound.models.trees import TreeModel
 from ringbound.problem.declaration import Problem, load_problem
-from ringbound.problem.task import Task, task_from_json, task_to_json
+from ringbound.problem.task import Task
+from ringbound.problem.tasks import task_from_json
 from ringbound.workspace.records import Record
 
 REFERENCES = "references.json"
@@ -104,6 +106,10 @@ class Bundle:
             raise BundleError(f"bundle: expected a rung that has a model; {self.version} has none called {name}")
         return found
 
+    def bounds(self, answers: np.ndarray, rungs: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the ends of the intervals of answers (n,) by `rungs`, (n,) each; None where answers have none."""
+        return bounds(self.facts.intervals, answers, rungs)
+
     def predict(self, columns: Mapping[str, Column], windowed: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Return (n,) answers of the full model for request columns and windowed values of n rows."""
         return self.full.answer(self.features.compute(columns, self.references, windowed))
@@ -123,6 +129,7 @@ def write_bundle(
     left_out: Mapping[str, str] | None = None,
     warning: str = "",
     entry: str = "",
+    intervals: Mapping[str, Intervals] | None = None,
     profile: Record | None = None,
 ) -> BundleFacts:
     """Write a bundle and return what it is; the same inputs give the same bytes.
@@ -155,7 +162,7 @@ def write_bundle(
         version="",
         problem=problem.name,
         entry=entry or workspace.problem_entry(),
-        task=task_to_json(problem.task),
+        task=problem.task.to_json(),
         features=problem.features.hash,
         default=default,
         cascade=cascade,
@@ -164,7 +171,9 @@ def write_bundle(
         warning=warning,
         learnt=learnt,
     )
-    facts = BundleFacts(model, fitted, {name: digest(content) for name, content in contents.items()})
+    facts = BundleFacts(
+        model, fitted, dict(intervals or {}), {name: digest(content) for name, content in contents.items()}
+    )
     facts = replace(facts, model=replace(model, version=version_of(facts)))
     facts.write(folder / FACTS)
     return facts

@@ -1,7 +1,7 @@
 """The kinds of model a search may choose from: each fits with scikit-learn and gives a model that serves without it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -42,24 +42,32 @@ class Candidate:
 def fit_linear(
     X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, seed: int, strength: float
 ) -> LinearModel:
-    """Fit logistic regression, or ridge for regression, with L2 penalty 1 / `strength` on scaled columns and indicators.
+    """Fit a linear model with L2 penalty 1 / `strength` on scaled columns and indicators.
 
-    >>> from ringbound.problem.task import Regression
+    Logistic regression for probabilities, Poisson regression for counts, ridge regression for means; for a quantile, ridge
+    regression whose answers are moved by that quantile of their errors.
+
+    >>> from ringbound.problem.numbers import Regression
     >>> X = np.arange(100.0)[:, None]
     >>> model = fit_linear(X, 2 * X[:, 0], sizes=[0], task=Regression(), seed=1, strength=1000.0)
     >>> round(float(model.predict(np.array([[50.0]]))[0]), 1)
     100.0
     """
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 
     scales = learn_scales(X, sizes)
     with threadpool_limits(1):
-        if task.probabilities:
+        if task.link == "logistic":
             fitted = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(design(X, scales), y)
+        elif task.link == "log":  # its loss is a mean, so the penalty is one too
+            fitted = PoissonRegressor(alpha=1.0 / (strength * len(y)), max_iter=300).fit(design(X, scales), y)
         else:
             fitted = Ridge(alpha=1.0 / strength, solver="sparse_cg", random_state=seed).fit(design(X, scales), y)
     weights, intercept = np.ravel(fitted.coef_).tolist(), float(np.ravel(fitted.intercept_)[0])
-    return LinearModel(scales, weights, intercept, logistic=task.probabilities)
+    model = LinearModel(scales, weights, intercept, task.link)
+    if task.level is not None:
+        model = replace(model, intercept=intercept + task.constant(y - model.predict(X)))
+    return model
 
 
 def fit_trees(
@@ -79,7 +87,7 @@ def fit_trees(
 
     One thread: scikit-learn adds gradients up in one partial sum a thread, so the bits of a fit depend on their number.
 
-    >>> from ringbound.problem.task import Regression
+    >>> from ringbound.problem.numbers import Regression
     >>> X = np.arange(100.0)[:, None]
     >>> few = {"learning_rate": 0.5, "iterations": 50, "leaves": 7, "min_leaf": 5, "penalty": 0.0}
     >>> model = fit_trees(X, 2 * X[:, 0], sizes=[0], task=Regression(), seed=1, **few)
@@ -113,7 +121,7 @@ def follow_trees(
 ) -> np.ndarray:
     """Return the mean loss of `fit_trees` on later rows after 1, 2, … iterations; it ends 40 after the least, or at `most`.
 
-    >>> from ringbound.problem.task import Regression
+    >>> from ringbound.problem.numbers import Regression
     >>> X = np.arange(100.0)[:, None]
     >>> few = {"learning_rate": 0.5, "leaves": 7, "min_leaf": 5, "penalty": 0.0}
     >>> losses = follow_trees(X, 2 * X[:, 0], X, 2 * X[:, 0], sizes=[0], task=Regression(), seed=1, most=30, **few)
@@ -125,7 +133,9 @@ def follow_trees(
     with threadpool_limits(1):
         model.fit(X, y, X_val=later_X, y_val=later_y)
     losses = -np.asarray(model.validation_score_[1:])  # before the first step there is a score too
-    return losses if task.probabilities else 2 * losses  # scikit-learn halves squared errors
+    if task.link == "log":  # half a deviance, without what depends on the outcomes alone
+        return 2 * losses + task.losses(later_y, np.ones(len(later_y))).mean() - 2
+    return 2 * losses if task.link == "identity" and task.level is None else losses  # it halves squared errors
 
 
 def _boosting(
@@ -142,6 +152,10 @@ def _boosting(
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingClassifier if task.probabilities else HistGradientBoostingRegressor
+    if task.link == "log":
+        more["loss"] = "poisson"
+    elif task.level is not None:
+        more |= {"loss": "quantile", "quantile": task.level} if task.level != 0.5 else {"loss": "absolute_error"}
     return kind(
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,

@@ -30,8 +30,8 @@ FIELDS = (
     "leaf_vector_begin", "leaf_vector_end", "category_list", "category_list_begin", "category_list_end",
     "category_list_right_child", "data_count", "data_count_present",
 )  # fmt: skip
-MARGINS = ("sigmoid", "identity", "identity_multiclass")
-"""How a margin may become the answer: by the logistic function or, a regression's or a forest's, as it is."""
+MARGINS = ("sigmoid", "exponential", "identity", "identity_multiclass")
+"""How a margin becomes the answer: by the logistic function, the exponential or, a regression's or a forest's, as it is."""
 BLOCK = 4_000_000
 """Numbers held at once."""
 
@@ -40,7 +40,8 @@ BLOCK = 4_000_000
 class Effects:
     """What each column adds to the margin of n rows, (n, columns): with `base`, these add up to `margin`, (n,).
 
-    The margin is the log-odds of a probability before calibration; of a regression or a forest it is the answer itself.
+    The margin is the log-odds of a probability before calibration, the logarithm of a count; of a regression or a forest
+    it is the answer itself.
     """
 
     base: float
@@ -56,7 +57,7 @@ def explainer_of(model: TreeModel | LinearModel) -> Callable[[np.ndarray], Effec
     """Return what says, for X (n, columns), what each column adds to the model's margin.
 
     >>> from ringbound.models.linear import LinearModel, Scale
-    >>> explain = explainer_of(LinearModel([Scale(0, 1.0, 2.0)], [3.0, 0.0], 0.5, logistic=False))
+    >>> explain = explainer_of(LinearModel([Scale(0, 1.0, 2.0)], [3.0, 0.0], 0.5, "identity"))
     >>> explain(np.array([[5.0]])).values
     array([[6.]])
     """

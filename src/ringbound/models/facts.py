@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from ringbound.errors import BundleError, RecordError
 from ringbound.models.calibration import Calibration
 from ringbound.models.cascade import Cascade
+from ringbound.models.intervals import Intervals
 from ringbound.workspace.records import Record
 
 FACTS = "bundle.json"
@@ -65,13 +66,14 @@ class RungFacts:
 
 @dataclass(frozen=True)
 class BundleFacts(Record):
-    """bundle.json: what the model is, its fitted rungs, and the digest of every other file."""
+    """bundle.json: what the model is, its fitted rungs, their answers' intervals, and the digest of every other file."""
 
-    format: ClassVar[int] = 3
+    format: ClassVar[int] = 4
     made_by: ClassVar[str] = "dvc repro tune"
 
     model: ModelFacts
     fitted: dict[str, RungFacts]
+    intervals: dict[str, Intervals]
     files: dict[str, str]
 
 

@@ -11,11 +11,13 @@ import pandas as pd
 
 from ringbound.display.tables import Shown
 from ringbound.errors import BundleError
+from ringbound.models.baseline import baseline_answers
 from ringbound.models.bundle import Bundle, load_bundle, write_bundle
 from ringbound.models.calibration import Calibration, CalibrationTrial, try_calibration
 from ringbound.models.cascade import Cascade, choose, frontier
 from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.facts import Learnt
+from ringbound.models.intervals import Intervals, learn_intervals
 from ringbound.models.prior import PriorTable, learn_prior
 from ringbound.models.rung import Rung
 from ringbound.models.selection import SearchResult
@@ -70,6 +72,7 @@ class Fitted:
     reduced: Rung | None
     prior: PriorTable | None
     default: float
+    intervals: dict[str, Intervals]
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,21 @@ class LadderTrial(Shown):
             for name, result in (("full", self.full), ("reduced", self.reduced))
             if name in self.kept
         }
-        prior = learn_prior(rows.features, rows.y, rows.problem.prior) if "prior" in self.kept else None
-        return Fitted(rows, models["full"], models.get("reduced"), prior, float(rows.y.mean()))
+        problem = rows.problem
+        prior = learn_prior(rows.features, rows.y, problem.prior, problem.task) if "prior" in self.kept else None
+        default = problem.task.constant(rows.y)
+        return Fitted(rows, models["full"], models.get("reduced"), prior, default, self.intervals())
+
+    def intervals(self) -> dict[str, Intervals]:
+        """Return what is known of each kept rung's errors on rows that it was not fitted on; nothing where none are asked."""
+        task = self.full.rows.problem.task
+        if task.coverage is None:
+            return {}
+        answers = {name: self.rungs[name].answers for name in self.kept}
+        learnt = {
+            name: learn_intervals(self.y, given, task.coverage, least=task.least) for name, given in answers.items()
+        }
+        return {name: one for name, one in learnt.items() if one is not None}
 
 
 def _refitted(result: SearchResult, calibration: Calibration | None) -> Rung:
@@ -166,10 +182,11 @@ def try_ladder(full: SearchResult, reduced: SearchResult) -> LadderTrial:
     ends = np.cumsum([len(fold.later) for fold in validation.folds])
     folds = np.split(np.arange(len(y)), ends[:-1])
     later = np.concatenate(folds[1:]) if len(folds) > 1 else folds[0]
-    means = [np.full(len(fold.later), validation.y[fold.past].mean()) for fold in validation.folds]
+    task = problem.task
+    means = [np.full(len(fold.later), task.constant(validation.y[fold.past])) for fold in validation.folds]
     answers = {"prior": _prior_out_of_fold(full), "default": np.concatenate(means)}
     rungs = {}
-    plain = {"full": full.out_of_fold(), "baseline": answers["prior"]}
+    plain = {"full": full.out_of_fold()}
     for name, out_of_fold in (("full", plain["full"]), ("reduced", reduced.out_of_fold())):
         trial = _calibrated(out_of_fold, y, folds, later, problem.task)
         loss = float(problem.task.losses(y[later], trial.answers).mean())
@@ -177,8 +194,9 @@ def try_ladder(full: SearchResult, reduced: SearchResult) -> LadderTrial:
     for name, answer in answers.items():
         rungs[name] = RungTrial(float(problem.task.losses(y[later], answer[later]).mean()), answer[later])
     kept = ordered(rungs)
-    if kept["prior"].left_out:
-        plain["baseline"] = answers["default"]
+    lower = answers["default" if kept["prior"].left_out else "prior"]
+    judged = {name: column[validation.judged] for name, column in full.rows.features.items()}
+    plain["baseline"] = baseline_answers(problem, judged, lower)
     return LadderTrial(full, reduced, y[later], kept, plain)
 
 
@@ -213,7 +231,9 @@ def _calibrated(
 def _prior_out_of_fold(result: SearchResult) -> np.ndarray:
     rows, validation = result.rows, result.validation
     take = lambda places: {name: rows.features[name][places] for name in rows.problem.prior}  # noqa: E731
-    tables = [learn_prior(take(f.past), validation.y[f.past], rows.problem.prior) for f in validation.folds]
+    tables = [
+        learn_prior(take(f.past), validation.y[f.past], rows.problem.prior, rows.problem.task) for f in validation.folds
+    ]
     parts = [table.predict(take(f.later)) for table, f in zip(tables, validation.folds, strict=True)]
     return np.concatenate(parts)
 
@@ -265,6 +285,7 @@ def write_model(
         references=training.references,
         learnt=learnt,
         entry=entry,
+        intervals=fitted.intervals,
         profile=profile,
     )
     bundle = load_bundle(folder)

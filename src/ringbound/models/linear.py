@@ -7,6 +7,10 @@ import numpy as np
 import scipy.sparse
 
 from ringbound.errors import BundleError
+from ringbound.problem.task import Link
+
+MOST_LOG = 700.0
+"""The logarithm of an answer at most: that of a number which is still finite."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,12 @@ def design(X: np.ndarray, scales: list[Scale]) -> scipy.sparse.csr_matrix:
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Scales, their weights in the order of `design`, an intercept, and whether the answer is a probability."""
+    """Scales, their weights in the order of `design`, an intercept, and how an answer is made of their sum."""
 
     scales: list[Scale]
     weights: list[float]
     intercept: float
-    logistic: bool
+    link: Link
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return (n,) answers for X (n, p). Terms are added column by column: BLAS would sum one row otherwise than many."""
@@ -63,8 +67,10 @@ class LinearModel:
         total = np.full(len(X), self.intercept)
         for term in self.terms(X):
             total = total + term
-        if not self.logistic:
+        if self.link == "identity":
             return total
+        if self.link == "log":
+            return np.exp(np.minimum(total, MOST_LOG))
         with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
             return 1.0 / (1.0 + np.exp(-total))
 
@@ -85,9 +91,9 @@ class LinearModel:
     def to_json(self) -> dict:
         """Return plain numbers and lists."""
         scales = [[s.size, s.mean, s.scale] for s in self.scales]
-        return {"scales": scales, "weights": self.weights, "intercept": self.intercept, "logistic": self.logistic}
+        return {"scales": scales, "weights": self.weights, "intercept": self.intercept, "link": self.link}
 
     @classmethod
     def from_json(cls, plain: dict) -> "LinearModel":
         """Undo `to_json`."""
-        return cls([Scale(*s) for s in plain["scales"]], plain["weights"], plain["intercept"], plain["logistic"])
+        return cls([Scale(*s) for s in plain["scales"]], plain["weights"], plain["intercept"], plain["link"])

@@ -7,46 +7,51 @@ from typing import Any
 import numpy as np
 
 from ringbound.features.columns import Category, Column
+from ringbound.problem.task import Task
 
 
 @dataclass(frozen=True)
 class PriorTable:
-    """Mean outcomes by a few features. `widths` maps each feature to a bin's width, or to None for a category.
+    """Mean outcomes, or their quantiles, by a few features.
 
-    A group that was never seen, or that misses a value, gets `default`, the overall mean.
+    `widths` maps each feature to a bin's width, or to None for a category. A group that was never seen, or that misses a
+    value, gets `default`, that of all.
     """
 
     widths: dict[str, float | None]
-    means: dict[str, float]
+    values: dict[str, float]
     default: float
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         """Return (n,) answers."""
-        return np.array([self.means.get(key, self.default) for key in _keys(features, self.widths)], dtype=np.float64)
+        return np.array([self.values.get(key, self.default) for key in _keys(features, self.widths)], dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers and texts."""
-        return {"widths": self.widths, "means": self.means, "default": self.default}
+        return {"widths": self.widths, "values": self.values, "default": self.default}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "PriorTable":
         """Undo `to_json`."""
-        return cls(dict(plain["widths"]), dict(plain["means"]), plain["default"])
+        return cls(dict(plain["widths"]), dict(plain["values"]), plain["default"])
 
 
 def learn_prior(
-    features: Mapping[str, Column], y: np.ndarray, widths: Mapping[str, float | None], weight: float = 50.0
+    features: Mapping[str, Column], y: np.ndarray, widths: Mapping[str, float | None], task: Task, weight: float = 50.0
 ) -> PriorTable:
-    """Return the means of y (n,) by group, drawn towards the overall mean as by `weight` rows of it.
+    """Return the constant that loses least by group, for outcomes y (n,), drawn towards that of all as by `weight` rows.
 
     Robbins, Proceedings of the Third Berkeley Symposium, 1956 (empirical Bayes), with a fixed weight.
     """
     import pandas as pd
 
-    overall = float(np.mean(y))
-    groups = pd.Series(y).groupby(pd.Series(_keys(features, widths)), sort=True).agg(["sum", "size"])
-    means = (groups["sum"] + weight * overall) / (groups["size"] + weight)
-    return PriorTable(dict(widths), {str(key): float(mean) for key, mean in means.items()}, overall)
+    overall = task.constant(y)
+    places = pd.Series(np.arange(len(y))).groupby(pd.Series(_keys(features, widths)), sort=True).indices
+    values = {
+        str(key): (len(rows) * task.constant(y[rows]) + weight * overall) / (len(rows) + weight)
+        for key, rows in places.items()
+    }
+    return PriorTable(dict(widths), values, overall)
 
 
 def _keys(features: Mapping[str, Column], widths: Mapping[str, float | None]) -> list[str]:

@@ -18,7 +18,6 @@ from ringbound.models.candidates import Candidate
 from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.search import best, search, study_key, study_url, trials_table
 from ringbound.models.validation import Validation, rolling_origin
-from ringbound.problem.task import task_to_json
 from ringbound.problem.training import Rows
 
 SHOWN = 8
@@ -59,10 +58,10 @@ class SearchResult(Shown):
 
     @cached_property
     def base_loss(self) -> float:
-        """The loss of always answering the mean outcome of the past."""
+        """The loss of always answering one number, the best of the past."""
         folds, y = self.validation.folds, self.validation.y
         task = self.rows.problem.task
-        each = [task.losses(y[f.later], np.full(len(f.later), y[f.past].mean())) for f in folds]
+        each = [task.losses(y[f.later], np.full(len(f.later), task.constant(y[f.past]))) for f in folds]
         return float(np.concatenate(each).mean())
 
     @property
@@ -72,7 +71,7 @@ class SearchResult(Shown):
         months = ", ".join(fold.name for fold in self.validation.folds)
         return (
             f"best of {len(self.trials)} trials: {self.candidate.name}, {task.loss} {self.study.best_value:.4f} in {months}; "
-            f"the mean outcome alone {self.base_loss:.4f}; {len(self.encoder.names)} features"
+            f"one number for all {self.base_loss:.4f}; {len(self.encoder.names)} features"
         )
 
     @property
@@ -211,4 +210,4 @@ def _meaning(rows: Rows, candidates: Sequence[Candidate]) -> list[Any]:
         code = [[c.name, *(meaning_of(f) for f in (c.fit, c.space, c.follow) if f)] for c in candidates]
     except FeatureError as error:
         raise ModelError(f"search: {str(error).replace('a feature reaches', 'a candidate reaches')}") from error
-    return [task_to_json(rows.problem.task), code]
+    return [rows.problem.task.to_json(), code]

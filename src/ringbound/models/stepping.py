@@ -126,6 +126,20 @@ def unknown(features: FeatureSet, windowed: Mapping[str, np.ndarray], n: int) ->
     return found
 
 
+def interval_ends(bundle: Bundle, done: LadderAnswers) -> list[dict[str, float | None]]:
+    """Return the ends `low` and `high` of each answer's interval, None where its rung has none; nothing without intervals.
+
+    >>> from ringbound.testing import examples
+    >>> interval_ends(examples.bundle(), LadderAnswers.none_yet(["store"]))
+    [{}]
+    """
+    ends = bundle.bounds(done.values, done.rungs)
+    if ends is None:
+        return [{} for _ in done.values]
+    low, high = ([None if end != end else end for end in side.tolist()] for side in ends)
+    return [{"low": one, "high": other} for one, other in zip(low, high, strict=True)]
+
+
 def _answer_sure(bundle: Bundle, cascade: Cascade, columns: Mapping[str, Column], done: LadderAnswers) -> None:
     """Let the reduced model answer the rows that nothing keeps from the full one and about which it is sure."""
     rows = np.flatnonzero(done.reasons == None)  # noqa: E711 - elementwise

@@ -28,6 +28,7 @@ from ringbound.problem.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+PRIOR = "prior"
 SPLIT = "split"
 """The training table's column that says what a row is for: train, valid or test."""
 
@@ -53,8 +54,9 @@ class Problem:
     Where a decision changes what comes, `undecided` is the share of questions for which none is made, chosen by the values of
     the request fields `unit` (by default of all): what comes of them is what comes of itself.
 
-    `prior` gives the features whose rates answer where no model can, each with a bin's width, or None for a category;
-    this is also the baseline to beat. `slices` says what results are shown by; in the slices named by `guarded` no
+    `prior` gives the features whose rates answer where no model can, each with a bin's width, or None for a category.
+    `baseline` is what a model is to beat: the prior, or the value of a feature, like what was measured an hour ago, and
+    the prior where that is missing. `slices` says what results are shown by; in the slices named by `guarded` no
     challenger may get worse. `rows` is the word for rows, `limits` what the model card must warn of, `words` how to call
     features in front of people.
     """
@@ -80,6 +82,7 @@ class Problem:
     outcome: EventOutcome | None = None
     undecided: float = 0.0
     unit: Sequence[str] = ()
+    baseline: str = PRIOR
 
     def __post_init__(self):
         try:
@@ -99,6 +102,11 @@ class Problem:
             raise ProblemError(
                 f"problem {self.name}: prior: expected features, a width above 0 for each number and None for each category; "
                 f"got {dict(self.prior)}"
+            )
+        if self.baseline != PRIOR and self.baseline not in self.features.numbers:
+            raise ProblemError(
+                f"problem {self.name}: baseline: expected {PRIOR!r} or a feature that is a number, of "
+                f"{self.features.numbers}; got {self.baseline!r}"
             )
         own = [self.id, self.label, self.block, self.month, AT.name, SPLIT]
         if len(set(own)) < len(own) or (taken := set(own) & set(self.features.names)):

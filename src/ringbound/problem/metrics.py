@@ -1,6 +1,7 @@
 """Metrics of probabilities and of values, each with weights, and each row's loss."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -111,14 +112,75 @@ def mean_squared_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     return float(np.average((y - p) ** 2, weights=w))
 
 
+def mean_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean of answer minus outcome, in the unit of y: above 0, too much is answered."""
+    return float(np.average(p - y, weights=w))
+
+
+def mean_relative_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean absolute error as a share of the outcome, which is above 0."""
+    return float(np.average(np.abs(y - p) / y, weights=w))
+
+
+def determination(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the share of the outcomes' variance that the answers explain (R²); below 0 the mean would be better."""
+    around = np.average((y - np.average(y, weights=w)) ** 2, weights=w)
+    return float(1 - np.average((y - p) ** 2, weights=w) / around) if around > 0 else float("nan")
+
+
+def poisson_deviances(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return each row's deviance, (n,): 2 (y log(y / p) - y + p); answers are at least 1e-9."""
+    p = np.maximum(p, 1e-9)
+    return 2 * (np.where(y > 0, y * np.log(np.maximum(y, 1e-300) / p), 0.0) - y + p)
+
+
+def poisson_deviance(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean deviance of the Poisson distribution."""
+    return float(np.average(poisson_deviances(y, p), weights=w))
+
+
+def below(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the share of outcomes that are at most the answer: of a quantile's answers, its level."""
+    return float(np.average(y <= p, weights=w))
+
+
+@dataclass(frozen=True)
+class Pinball:
+    """The loss of the quantile `level`: what is above it counts `level`, what is below it 1 - `level`, by the distance."""
+
+    level: float
+
+    def losses(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Return each row's loss, (n,)."""
+        above = y - p
+        return np.maximum(self.level * above, (self.level - 1) * above)
+
+    def __call__(self, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+        """Return the mean loss."""
+        return float(np.average(self.losses(y, p), weights=w))
+
+
 REGRESSION_METRICS: dict[str, Metric] = {
     "mae": mean_absolute_error,
     "rmse": root_mean_squared_error,
     "mse": mean_squared_error,
+    "r2": determination,
+    "bias": mean_error,
 }
 
-AT_MOST_ONE: frozenset[Metric] = frozenset({auc, auc_within, average_precision, brier})
-HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision"})
+COUNT_METRICS: dict[str, Metric] = {
+    "poisson_deviance": poisson_deviance,
+    "mae": mean_absolute_error,
+    "rmse": root_mean_squared_error,
+    "r2": determination,
+    "bias": mean_error,
+}
+
+AT_MOST_ONE: frozenset[Metric] = frozenset({auc, auc_within, average_precision, brier, determination, below})
+HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision", "r2"})
+SIGNED: frozenset[Metric] = frozenset({mean_error})
+"""Metrics that are best at 0 and may be on either side of it."""
+MAY_BE_NEGATIVE: frozenset[Metric] = SIGNED | {determination}
 
 
 def _rows(y: np.ndarray) -> float:
@@ -129,8 +191,19 @@ def _pairs(y: np.ndarray) -> float:
     return y.sum() * (1 - y).sum()
 
 
-MEANS: dict[Metric, Callable[[np.ndarray], float]] = {
-    **dict.fromkeys((log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error), _rows),
+_MEANS: dict[Metric, Callable[[np.ndarray], float]] = {
+    **dict.fromkeys(
+        (log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error, mean_error,
+         mean_relative_error, poisson_deviance, below),
+        _rows,
+    ),
     auc_within: _pairs,
-}
-"""Metrics that are a mean over blocks, or its root, with a block's weight from its outcomes: its rows, or its pairs."""
+}  # fmt: skip
+
+
+def weight_of(metric: Metric) -> Callable[[np.ndarray], float] | None:
+    """Return, of a metric that is a mean over blocks, or its root, what says a block's weight by its outcomes.
+
+    That is its rows, or its pairs; None for a metric that is no mean.
+    """
+    return _rows if isinstance(metric, Pinball) else _MEANS.get(metric)

@@ -20,12 +20,16 @@ from ringbound.workspace.records import Record
 
 Outcome = Literal["passed", "failed", "open"]
 Decision = Literal["promote", "keep", "inconclusive"]
-NUMBERS = ("alpha", "calibration_error", "latency_ratio", "slice_margin")
+STATED = ("calibration_error", "bias", "below")
+NUMBERS = ("alpha", "latency_ratio", "slice_margin", *STATED)
 
 
 @dataclass(frozen=True)
 class Gates:
-    """The bounds, as params.yaml has them; `calibration_error` is left out where answers are no probabilities.
+    """The bounds, as params.yaml has them. One of `calibration_error`, `bias` and `below` is given, by the task: how far
+
+    stated and observed frequency may be apart, the mean answer and the mean outcome in its unit, and the share of outcomes
+    below a quantile from its level.
 
     `alpha` is the chance that any of all challengers held against the same months passes for better and is not.
     `slice_margin` is the rise of the mean loss in a guarded slice that would matter, in the unit of the loss.
@@ -33,32 +37,35 @@ class Gates:
 
     latency_ratio: float
     proven_rows: int
-    replayed_days: int
+    replayed_rows: int
     draws: int
     seed: int
     least_rows: int
     alpha: float
     slice_margin: float
     calibration_error: float | None = None
+    bias: float | None = None
+    below: float | None = None
 
     @property
     def digest(self) -> str:
         """Eight hex digits that change with any bound, seed or number of draws: judging again by others is another look."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8]
 
     @classmethod
     def from_section(cls, section: Any) -> "Gates":
         """Return the section `gates` of params.yaml, which must have exactly these names and types."""
         names = [field.name for field in fields(cls)]
         given = section if isinstance(section, dict) else {}
-        if given.keys() | {"calibration_error"} != set(names):
+        if given.keys() | set(STATED) != set(names):
             raise ModelError(f"params.yaml, section gates: expected {sorted(names)}; got {sorted(given)}; correct it")
         for name, value in given.items():
             wanted = (int, float) if name in NUMBERS else (int,)
             if not isinstance(value, wanted) or isinstance(value, bool):
                 kind = "number" if float in wanted else "whole number"
                 raise ModelError(f"params.yaml, section gates: expected {name} as a {kind}; got {value!r}")
-            least = 0 if name in ("seed", "proven_rows", "calibration_error") else 1e-9
+            least = 0 if name in ("seed", "proven_rows", *STATED) else 1e-9
             if (not least <= value <= 10**12 and name != "seed") or value < 0:
                 raise ModelError(f"params.yaml, section gates: expected {name} above 0 and up to 10**12; got {value!r}")
         if given["alpha"] >= 1:
@@ -145,24 +152,23 @@ def slices_gate(guarded: pd.DataFrame, names: Sequence[str], margin: float, few:
     return GateResult("slices", "passed", f"{judged}{shown}{also}")
 
 
-def calibration_gate(error: Estimate | None, bound: float | None) -> GateResult | None:
-    """Stated and observed frequency not shown to be farther apart than `bound`; open where no bound is set.
+def calibration_gate(task: Task, error: Estimate, gates: Gates) -> GateResult:
+    """Answers not shown to be farther from what they state than the bound of the task's metric; open where it has none.
 
-    `error` is None where the task has no such metric: then there is no gate, and `ModelError` where a bound is set for it.
+    `error` is that metric on unseen rows. `ModelError` where a bound of another task is set.
     """
-    if error is None:
-        if bound is None:
-            return None
-        raise ModelError(
-            "params.yaml, section gates: calibration_error: expected answers that are probabilities; remove it"
-        )
-    says = f"calibration error {error.value:.4f} (95% interval {error.low:.4f} to {error.high:.4f})"
+    name, best = task.stated
+    if others := [one for one in STATED if one != name and getattr(gates, one) is not None]:
+        raise ModelError(f"params.yaml, section gates: expected {name} of a {task.name}; got {others[0]}; remove it")
+    bound = getattr(gates, name)
+    says = f"{name.replace('_', ' ')} {error.value:.4g} (95% interval {error.low:.4g} to {error.high:.4g})"
     if bound is None:
-        says += "; params.yaml, section gates, has no calibration_error to hold it to"
-        return GateResult("calibration", "open", says)
+        return GateResult("calibration", "open", f"{says}; params.yaml, section gates, has no {name} to hold it to")
     if not np.isfinite([error.value, error.low, error.high]).all():
         return GateResult("calibration", "open", says)
-    return GateResult("calibration", "failed" if error.low > bound else "passed", f"{says}, bound {bound:g}")
+    away = error.low > best + bound or error.high < best - bound
+    around = f" around {best:g}" if best else ""
+    return GateResult("calibration", "failed" if away else "passed", f"{says}, bound {bound:g}{around}")
 
 
 def latency_gate(ratio: float | None, bound: float) -> GateResult:

@@ -21,7 +21,6 @@ from ringbound.features.definition import AT
 from ringbound.models.bundle import load_rung
 from ringbound.models.facts import read_facts
 from ringbound.models.rung import Rung
-from ringbound.problem.metrics import calibration_error
 from ringbound.problem.task import Task
 from ringbound.proofs.history import History
 from ringbound.proofs.leakage import prove as prove_rows
@@ -104,13 +103,13 @@ def judge(
     proofs: Sequence[GateResult],
     look: int = 1,
 ) -> Judgement:
-    """Hold a challenger to the gates, against the champion or, without one, against its own prior.
+    """Hold a challenger to the gates, against the champion or, without one, against its own baseline.
 
     `look` says the how many-th this is at these months: see `ringbound.release.looks`.
     `proofs` are the gates on leakage and skew, which need the data and are run apart.
     """
     after = challenger.evaluation
-    before = on_rows_of(champion, after) if champion else after.as_full(after.lowest)
+    before = on_rows_of(champion, after) if champion else after.of_baseline()
     options: dict[str, Any] = {"draws": gates.draws, "seed": gates.seed, "least_rows": gates.least_rows}
     comparison = compare(before, after, **options)
     names = list(dict.fromkeys([*after.facts.guarded, *before.facts.guarded]))  # what was guarded stays so
@@ -131,26 +130,25 @@ def judge(
         *too_few(comparison.rows, names, gates.least_rows),
         *(f"{name}, which has no slices any more" for name in lost),
     ]
-    asked = [
+    results = [
         gate.better_gate(comparison.rows, after.task, look=look, alpha=gates.alpha, **drawn),
         gate.slices_gate(guarded, names, gates.slice_margin, few),
-        gate.calibration_gate(error, gates.calibration_error),
+        gate.calibration_gate(after.task, error, gates),
         gate.latency_gate(times["after"] / times["before"] if champion else None, gates.latency_ratio),
         _unseen(comparison, [before, after]),
         _coverage(comparison, before, after),
         *proofs,
     ]
-    results = [result for result in asked if result is not None]
     verdict = Verdict(gate.decide(results), environment, challenger.version, before.facts.version, results)
     return Judgement(verdict, comparison, (times["before"], times["after"]))
 
 
-def calibration_of(rows: pd.DataFrame, task: Task, stretch: int, *, draws: int, seed: int) -> Estimate | None:
-    """Return the calibration error of the answers `after` on compared rows; None where answers are no probabilities."""
-    metrics = {name: metric for name, metric in task.metrics.items() if metric is calibration_error}
+def calibration_of(rows: pd.DataFrame, task: Task, stretch: int, *, draws: int, seed: int) -> Estimate:
+    """Return how far the answers `after` on compared rows are from what they state, by the task's metric."""
+    name, _ = task.stated
+    metrics = {name: task.metrics[name]}
     y, p, blocks = rows["truth"].to_numpy("float64"), rows["after"].to_numpy("float64"), rows["block"].to_numpy()
-    found = bootstrap(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch)
-    return next(iter(found.values()), None)
+    return bootstrap(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch)[name]
 
 
 def _unseen(comparison: Comparison, evaluations: Sequence[Evaluation]) -> GateResult:
@@ -181,11 +179,11 @@ def prove(gates: Gates, history: History) -> list[GateResult]:
     proof = prove_rows(history, rows=gates.proven_rows, seed=gates.seed)
     what = f"{proof.values:,} values of {proof.values // len(history.features.names):,} rows"
     at = history.requests[AT.name]
-    start = at.max().floor("D") - (gates.replayed_days - 1) * pd.Timedelta(days=1)
+    start = at.nlargest(gates.replayed_rows).min()
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/replay.db")
         done = replay(history.where((at >= start).to_numpy()), store)
-    replayed = f"{done.values:,} values of {done.rows:,} requests from {start:%Y-%m-%d} on"
+    replayed = f"{done.values:,} values of {done.rows:,} requests, the last there are, from {start:%Y-%m-%d %H:%M} on"
     return [
         GateResult("leakage", "failed", f"{len(proof.leaks):,} of {what}: {proof.leaks[0]}")
         if proof.leaks
@@ -197,7 +195,7 @@ def prove(gates: Gates, history: History) -> list[GateResult]:
 def look_at(champion: Contender | None, challenger: Contender, gates: Gates) -> Look:
     """Return the look that judging a challenger by some gates is: at all the months that it has answered."""
     after = challenger.evaluation
-    before = champion.version if champion else after.as_full(after.lowest).facts.version
+    before = champion.version if champion else after.of_baseline().facts.version
     return Look(challenger.version, before, *after.facts.period, gates.digest)
 
 

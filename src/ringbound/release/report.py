@@ -87,8 +87,11 @@ def _short(revision: Revision) -> str:
 def _models(before: Contender, after: Contender, judged: Judgement, least_rows: int) -> Iterator[str]:
     yield from _metrics(judged)
     yield from _slices(judged)
-    if judged.comparison.calibration:
-        yield from _calibration(judged)
+    yield from _calibration(judged, after)
+    if after.evaluation.task.threshold is None:
+        yield from _moved(after, judged)
+        yield from _errors(after, judged, least_rows)
+    else:
         yield from _flips(before, after, judged)
         yield from _bias(before, after, judged, least_rows)
     yield "## Latency and size"
@@ -156,20 +159,65 @@ def _slices(judged: Judgement) -> Iterator[str]:
     )
 
 
-def _calibration(judged: Judgement) -> Iterator[str]:
-    tenths, error = judged.comparison.calibration["after"], judged.comparison.metrics["calibration_error"]
-    numbers = lambda column: ", ".join(f"{x:.3f}" for x in column)  # noqa: E731
-    top = min(1.0, 1.1 * float(tenths[["predicted", "observed"]].to_numpy().max()))
+def _calibration(judged: Judgement, after: Contender) -> Iterator[str]:
+    tenths, task = judged.comparison.calibration["after"], after.evaluation.task
+    numbers = lambda column: ", ".join(f"{x:.4g}" for x in column)  # noqa: E731
+    seen = tenths[["predicted", "observed"]].to_numpy()
+    low, high = min(0.0, 1.1 * float(seen.min())), 1.1 * float(seen.max())
     yield "## Calibration"
     yield (
         "```mermaid\nxychart-beta\n"
         f"    x-axis [{', '.join(str(n) for n in range(1, len(tenths) + 1))}]\n"
-        f'    y-axis "share" 0 --> {top:.2f}\n'
+        f'    y-axis "{"share" if task.probabilities else "mean"}" {low:.4g} --> '
+        f"{min(high, 1.0) if task.probabilities else high:.4g}\n"
         f"    bar [{numbers(tenths['observed'])}]\n    line [{numbers(tenths['predicted'])}]\n```"
     )
+    name, _ = task.stated
+    error = judged.comparison.metrics[name]
     yield (
         "After the change, by tenths of the rows: bars are what was observed, the line is what was said. "
-        f"Calibration error of the sample, noise included: {error.before:.4f} before, {error.after:.4f} after."
+        f"{name.replace('_', ' ').capitalize()} of the sample, noise included: {error.before:.4g} before, "
+        f"{error.after:.4g} after."
+    )
+
+
+def _moved(after: Contender, judged: Judgement) -> Iterator[str]:
+    """Say of which rows the answer changes most."""
+    rows, names = judged.comparison.rows, after.evaluation.facts.slices
+    moved = (rows["after"] - rows["before"]).abs()
+    nearer = (rows["after"] - rows["truth"]).abs() < (rows["before"] - rows["truth"]).abs()
+    yield "## Answers that change"
+    yield (
+        f"By {moved.mean():.4g} in the mean, by more than {moved.quantile(0.95):.4g} for one row in twenty; "
+        f"{nearer.mean():.1%} of all are nearer to the outcome now. Those that moved most:"
+    )
+    most = rows.loc[moved.sort_values(kind="stable", ascending=False).index[:5]]
+    yield table(
+        ["id", *names, "outcome", "before", "after"],
+        [
+            [row["id"], *(row[name] for name in names), *(f"{row[one]:.4g}" for one in ("truth", "before", "after"))]
+            for row in most.astype(object).to_dict("records")
+        ],
+    )
+
+
+def _errors(after: Contender, judged: Judgement, least_rows: int) -> Iterator[str]:
+    """Say how far groups are apart in their mean error: of whom too much is expected, of whom too little."""
+    rows, lines = judged.comparison.rows, []
+    errors = rows.assign(before=rows["before"] - rows["truth"], after=rows["after"] - rows["truth"])
+    for name in after.evaluation.facts.slices:
+        groups = errors.groupby(name, observed=True)
+        means = groups[["before", "after"]].mean()[groups.size() >= least_rows]
+        if len(means) < 2:
+            continue
+        gaps = [f"{means[side].max() - means[side].min():.4g}" for side in ("before", "after")]
+        most = int(means["after"].abs().to_numpy().argmax())
+        lines.append([name, len(means), *gaps, f"{means.index[most]} {means['after'].iloc[most]:+.4g}"])
+    yield "## Bias"
+    yield table(["by", "groups", "mean error: gap before", "after", "farthest off now"], lines)
+    yield (
+        f"Errors are answer minus outcome; each gap is between the two groups farthest apart, of those with "
+        f"{least_rows:,} rows or more."
     )
 
 

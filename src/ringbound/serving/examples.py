@@ -55,4 +55,6 @@ def answer_examples(bundle: Bundle, clean: Path, show: Sequence[str] = ()) -> Ex
     answers = bundle.full.answer(values)
     decided = bundle.task.decide(answers)
     decision = {} if decided is None else {"decision": decided}
-    return ExampleTable(asked.assign(**{**shown, bundle.task.answer: answers, **decision}))
+    ends = bundle.bounds(answers, np.full(len(answers), "full", object))
+    interval = {} if ends is None else dict(zip(("low", "high"), ends, strict=True))
+    return ExampleTable(asked.assign(**{**shown, bundle.task.answer: answers, **interval, **decision}))

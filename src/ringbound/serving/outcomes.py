@@ -30,6 +30,8 @@ def outcome_model(task: Task) -> type[pydantic.BaseModel]:
 
     def parse(value: Any) -> Any:
         found = value_of(task.outcome, value)
+        if isinstance(found, float | int) and task.least is not None and found < task.least:
+            raise NotAValueError(f"expected a number of at least {task.least:g}; got {found:g}")
         if found is None:
             raise NotAValueError(f"expected {EXPECTED[task.outcome]}; got nothing; send outcomes when they are known")
         return found

@@ -16,7 +16,7 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.definition import AT
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
-from ringbound.models.stepping import LadderAnswers, answer_by_ladder
+from ringbound.models.stepping import LadderAnswers, answer_by_ladder, interval_ends
 from ringbound.serving.breaker import Breaker
 from ringbound.serving.counters import STORE_ERRORS
 from ringbound.serving.reasons import explanations
@@ -260,8 +260,10 @@ class Predictor:
         else:
             recorded = {}
         name, rungs, reasons = self.bundle.task.answer, done.rungs.tolist(), done.reasons.tolist()
+        ends = interval_ends(self.bundle, done)
         return [
             {"prediction_id": ids[i], name: value}
+            | ends[i]
             | ({} if decisions is None else {"decision": decided[i]})
             | {"model_version": self.bundle.version, "rung": rungs[i], "reason": reasons[i]}
             | recorded

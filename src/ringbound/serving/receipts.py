@@ -34,6 +34,7 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
         "at": instant(kept.at),
         "asked": kept.row,
         "answer": kept.answer,
+        "interval": _interval(mine, kept) if mine else None,
         "decision": kept.decision,
         "rung": kept.rung,
         "reason": kept.reason,
@@ -58,6 +59,11 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
         ],
         "seal": None if seal is None else _sealed(seal, kept),
     }
+
+
+def _interval(bundle: Bundle, kept: Prediction) -> list[float] | None:
+    ends = bundle.bounds(np.array([kept.answer]), np.array([kept.rung], object))
+    return None if ends is None or np.isnan(ends[0][0]) else [float(end[0]) for end in ends]
 
 
 def _values(bundle: Bundle, kept: Prediction) -> dict[str, float | str | None]:

@@ -105,8 +105,14 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
     """Return the pydantic model of one answer of this bundle."""
     value: dict[str, Any] = {"prediction_id": (str, ...)}
     task = bundle.task
-    bounds: dict[str, Any] = {"ge": 0, "le": 1} if task.probabilities else {}
+    bounds: dict[str, Any] = (
+        {"ge": 0, "le": 1} if task.probabilities else {} if task.least is None else {"ge": task.least}
+    )
     value[task.answer] = (float, pydantic.Field(description=task.says_answer, **bounds))
+    if bundle.facts.intervals:
+        holds = f"of an interval that holds about {task.coverage:.0%} of outcomes; null: not known for this rung"
+        for name, end in (("low", "the lower end"), ("high", "the upper end")):
+            value[name] = (float | None, pydantic.Field(description=f"{end} {holds}"))
     if task.says_decision:
         share = bundle.problem.undecided
         says = (

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ringbound.errors import ModelError
-from ringbound.problem.task import Classification, Task
+from ringbound.problem.classification import Classification
+from ringbound.problem.task import Task
 
 
 @dataclass(frozen=True)

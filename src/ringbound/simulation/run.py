@@ -189,12 +189,11 @@ class _Life:
         table = pd.concat([table, by.reset_index(drop=True)], axis=1)
         drawn: dict[str, Any] = {"draws": gates.draws, "seed": gates.seed}
         guarded = changed_slices(table, names, task=self.task, least_rows=gates.least_rows, **drawn)
-        asked = [
+        results = [
             gate.better_gate(table, self.task, look=len(self.looks), alpha=gates.alpha, **drawn),
             gate.slices_gate(guarded, names, gates.slice_margin, too_few(table, names, gates.least_rows)),
-            gate.calibration_gate(calibration_of(table, self.task, problem.stretch, **drawn), gates.calibration_error),
+            gate.calibration_gate(self.task, calibration_of(table, self.task, problem.stretch, **drawn), gates),
         ]
-        results = [one for one in asked if one is not None]
         return "; ".join(f"{one.outcome}: {one.says}" for one in results if one.outcome != "passed")
 
     def _promote(self, day: int) -> None:

@@ -26,7 +26,6 @@ from ringbound.features.offline import EventTables
 from ringbound.models.candidates import Candidate
 from ringbound.models.facts import Learnt
 from ringbound.monitoring.faults import Fault, with_fault
-from ringbound.problem.task import task_to_json
 from ringbound.problem.training import Rows, TrainingTable
 from ringbound.proofs.history import History
 from ringbound.proofs.replay import replay
@@ -150,7 +149,7 @@ def _key(
     """Return a digest of all that results depend on: data, declaration, candidates with what they reach, and all code."""
     problem = rows.problem
     declared = [
-        task_to_json(problem.task),
+        problem.task.to_json(),
         problem.features.hash,
         list(problem.guarded),
         problem.stretch,

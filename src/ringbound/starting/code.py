@@ -198,8 +198,7 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     parts = [f"mean=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})"]
     if not classes:
         parts.append(f'last=("last", "outcome", {quoted([recent[-1]])})')
-        back = [24 * n - known_h for n in (1, 7) if 24 * n > known_h and 3 * n <= days and a_day >= 12]
-        if hours := [f"1h, {hour:g}h ago" for hour in back if hour == round(hour)]:
+        if hours := [f"1h, {hour:g}h ago" for hour in _same_hours(roles, known_h)]:
             parts.append(f'same_hour=("mean", "outcome", {quoted(hours)})')
     if counts.min() < counts.max() and len(counts) > 2:
         parts.append(f'number=("count", "{recent[0]}")')
@@ -211,6 +210,27 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
         parts += [] if classes else [f'last=("last", "outcome", "{some[-1]}")']
         views.append(_view(f"by_{column.name}", f'"{column.name}"', parts))
     return "\n".join(views), f"all_mean_{recent[-1]}"
+
+
+def _same_hours(roles: Roles, known_h: float) -> list[float]:
+    """Return how many hours ago the hours ended, for a question, that are like the one asked about: of a day, of a week."""
+    times = roles.time.values.dropna()
+    days = max(1, (times.max() - times.min()).days)
+    if float(times.dt.floor("D").value_counts().mean()) < 12:
+        return []
+    back = [24 * n - known_h for n in (1, 7) if 24 * n > known_h and 3 * n <= days]
+    return [hour for hour in back if hour == round(hour)]
+
+
+def guesses_of(roles: Roles, known_h: float) -> dict[str, float]:
+    """Return the features of a series that guess its outcome as they are, each with how many hours before it was."""
+    times = roles.time.values.dropna().drop_duplicates().sort_values()
+    step_h = float(times.diff().dt.total_seconds().median()) / 3600
+    days = max(1, (times.max() - times.min()).days)
+    longest = [span for span in SPANS[:3] if 3 * int(span[:-1]) <= days][-1:] or ["1d"]
+    last = math.ceil(round(known_h / step_h, 6)) * step_h if step_h else known_h
+    same = {f"all_same_hour_1h_{hour:g}h_ago": hour + known_h for hour in _same_hours(roles, known_h)}
+    return {f"all_last_{longest[0]}": last, **same}
 
 
 def _view(name: str, entity: str, features: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ringbound.errors import ProblemError
+from ringbound.problem.numbers import Count
 from ringbound.starting.code import (
     by_hour,
     contract_of,
@@ -17,6 +18,7 @@ from ringbound.starting.code import (
     examples_of,
     field_of,
     functions_of,
+    guesses_of,
     literal,
     mapping_of,
     number_names,
@@ -154,8 +156,9 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
     guarded = "which groups must not get worse (`guarded`)."
     return {
         "check_problem": f"what the two kinds of mistake cost, and {guarded}" if classes else guarded,
-        "task_imports": "Classification, Costs" if classes else "Regression",
-        "task": "Classification(Costs(miss=1.0, false_alarm=1.0))" if classes else "Regression()",
+        "task_imports": {"classification": "Classification, Costs", "count": "Count"}.get(roles.task, "Regression"),
+        "task": _task(roles),
+        "baseline": f'\n    baseline="{baseline}",' if (baseline := _baseline(roles, choice)) else "",
         "slices": "".join(f'    found["{name}"] = rows["{name}"].fillna("missing")\n' for name in sliced),
         "examples": examples_of(roles, choice.horizon_h, choice.mature_h),
         "question": plain(_question(roles, choice)),
@@ -167,12 +170,63 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         "mature": window_of(choice.mature_h + choice.horizon_h),
         "strengths": "1e-3, 10.0" if classes else "1e-2, 1e3",
         "evaluate_imports": "    calibration_check,\n    decision_table," if classes else "    answer_drift,",
+        "evaluate_intervals": "" if classes else "    interval_table,\n",
         "evaluate_more": DECIDE if classes else DRIFT,
-        "calibration": "\n  calibration_error: 0.05" if classes else "",
-        "card_more": ", decisions=decisions, calibration=calibration" if classes else "",
+        "evaluate_slices": "" if classes else INTERVALS,
+        "calibration": f"\n  {stated}" if (stated := _stated(roles)) else "",
+        "card_more": ", decisions=decisions, calibration=calibration" if classes else ", intervals=intervals",
         "least_rows": str(max(20, min(300, len(times) // 100))),
-        "slice_margin": "0.02" if classes else f"{max(float(np.nanvar(_numbers(roles))) * 0.01, 1e-6):.3g}",
+        "slice_margin": _slice_margin(roles),
     }
+
+
+def _task(roles: Roles) -> str:
+    """Return the declaration of the task."""
+    if roles.task == "classification":
+        return "Classification(Costs(miss=1.0, false_alarm=1.0))"
+    if roles.task == "count":
+        return "Count()"
+    y = _numbers(roles)
+    low, middle = np.nanmin(y), np.nanmedian(y)
+    return "Regression(relative=True)" if low > 0 and low > middle / 100 else "Regression()"
+
+
+def _stated(roles: Roles) -> str:
+    """Return how far answers may be from what they state: of a number a tenth of what outcomes differ by."""
+    if roles.task == "classification":
+        return "calibration_error: 0.05"
+    return f"bias: {max(float(np.nanstd(_numbers(roles))) * 0.1, 1e-6):.3g}"
+
+
+def _slice_margin(roles: Roles) -> str:
+    """Return by how much the loss may rise in a group: a hundredth of that of always answering the mean."""
+    y = _numbers(roles)
+    y = y[~np.isnan(y)]
+    if roles.task == "classification":
+        return "0.02"
+    whole = Count().losses(y, np.full(len(y), y.mean())) if roles.task == "count" else (y - y.mean()) ** 2
+    return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
+
+
+def _baseline(roles: Roles, choice: Choice) -> str:
+    """Return the feature that a series' outcome is guessed by best, as a person would; nothing where the prior is better.
+
+    A table is a series where no two rows are of one time.
+    """
+    times, y = roles.time.values, _numbers(roles)
+    there = np.flatnonzero(times.notna().to_numpy() & ~np.isnan(y))
+    if roles.task == "classification" or times.iloc[there].duplicated().any():
+        return ""
+    known_h = choice.mature_h + choice.horizon_h
+    series = pd.Series(y[there], pd.DatetimeIndex(times.iloc[there])).sort_index()
+    guesses = guesses_of(roles, known_h)
+    errors = {
+        name: float((series - series.shift(freq=pd.Timedelta(hours=hours)).reindex(series.index)).abs().mean())
+        for name, hours in guesses.items()
+    }
+    by_hour_of_day = series.groupby(pd.DatetimeIndex(series.index).hour).transform("mean")
+    known = {name: error for name, error in errors.items() if error < float((series - by_hour_of_day).abs().mean())}
+    return min(known, key=lambda name: known[name], default="")
 
 
 def _missing(roles: Roles) -> list[str]:
@@ -189,7 +243,7 @@ def source_name(path: Path) -> str:
 def _outcome(roles: Roles, *, dropped: bool = False) -> str:
     """Return the expression that gives the outcomes of `rows`, missing where there is none, if they are not `dropped`."""
     column = f'rows["{roles.label.name}"]'
-    if roles.task == "regression":
+    if roles.task != "classification":
         return f'{column}.astype("float64")'
     asked = {"True": "yes", "False": "no"}[roles.yes] if roles.label.kind == "boolean" else roles.yes
     is_asked = f'({column}.astype("str") == {literal(asked)}).astype("float64")'
@@ -221,6 +275,17 @@ DRIFT = """Are outcomes and answers distributed as in what the model learnt from
 
 ```python
 answer_drift(result, past, seed=seed)
+```
+
+"""
+
+
+INTERVALS = """## Intervals
+How often the outcome lies where the answer said that it would, over all and slice by slice.
+
+```python
+intervals = interval_table(result, by, draws=draws, seed=seed, least_rows=least_rows)
+intervals
 ```
 
 """
@@ -289,7 +354,9 @@ def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> st
     known = f"an outcome is taken to be known {choice.mature_h:g} hours after `{roles.time.original}` (`mature_h`)"
     asked = f"the question is asked {choice.horizon_h:g} hours before `{roles.time.original}` (`horizon_h`)"
     lines = [
-        f"it is a {roles.task} of `{roles.label.original}`" + (f": is it `{roles.yes}`?" if roles.yes else ""),
+        f"it is a {roles.task} of `{roles.label.original}`"
+        + (f": is it `{roles.yes}`?" if roles.yes else "")
+        + (": whole numbers from 0 on; `--task regression` takes them for measures" * (roles.task == "count")),
         f"rows are told apart by `{roles.id.original}`"
         if roles.id
         else "rows are numbered as they stand in the file: add to its end only",

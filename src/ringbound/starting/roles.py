@@ -15,11 +15,13 @@ from sklearn.tree import DecisionTreeRegressor
 from ringbound.errors import ProblemError
 from ringbound.starting.look import FEW, Column, Look
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "count"]
 LEAST_ROWS, LEAST_WEEKS = 300, 6
+FEWEST_COUNTED, MOST_COUNTED = 10, 10_000
+"""Whole numbers are taken for counts where the least is at most the one and the largest at most the other."""
 MOST_TEXTS = 200
 """Different texts beyond which a column is no category of its own; it may still be looked up by."""
-TELLS: dict[Task, float] = {"regression": 0.95, "classification": 0.8}
+TELLS: dict[Task, float] = {"regression": 0.95, "count": 0.95, "classification": 0.8}
 """The share of the outcome that no single column should tell; where classes have a border, rows beside it are missed."""
 PROBED = 50_000
 """Rows by which columns are judged."""
@@ -72,7 +74,7 @@ def assign_roles(
     left = [
         column for name, column in table.columns.items() if name not in aside and column not in (target, when, identity)
     ]
-    aside |= _parts_of(target, left, y) if kind == "regression" else {}
+    aside |= _parts_of(target, left, y) if kind != "classification" else {}
     early = np.argsort(when.values.to_numpy(), kind="stable")[: 2 * table.rows // 3]
     share = {column.original: share_told(column.values.iloc[early], y[early]) for column in left}
     for name, part in share.items():
@@ -149,17 +151,22 @@ def _task_of(label: Column, task: str) -> tuple[Task, str]:
             f"--label: expected a number, or one of two values, in {label.original!r}; got {label.distinct} different ones; "
             "more than two classes are not supported yet"
         )
-    if two and task != "regression":
+    if two and task in ("", "classification"):
         values = label.values.dropna().value_counts()  # the rarer one is asked about, of yes and no it is yes
         positive = [v for v in values.index if str(v).lower() in ("1", "1.0", "true", "yes", "y")]
         return "classification", str((positive or [values.index[-1]])[0])
     if label.kind not in ("number", "integer"):
         raise ProblemError(f"--task: expected numbers to predict in {label.original!r}; got texts")
-    return "regression", ""
+    known = label.values.dropna().to_numpy("float64")
+    whole = bool((known >= 0).all() and (known == np.floor(known)).all())
+    if task == "count" and not whole:
+        raise ProblemError(f"--task: expected whole numbers of at least 0 in {label.original!r}, for a count")
+    few = label.distinct > FEWEST_COUNTED and known.min() <= FEWEST_COUNTED and known.max() <= MOST_COUNTED
+    return ("count" if task == "count" or (not task and whole and few) else "regression"), ""
 
 
 def _outcomes(label: Column, task: Task, yes: str) -> np.ndarray:
-    if task == "regression":
+    if task != "classification":
         return label.values.astype("float64").to_numpy()
     is_yes = (label.values.astype("str") == yes).astype("float64")
     return is_yes.where(label.values.notna()).to_numpy()

@@ -6,10 +6,18 @@ import optuna
 from ringbound.errors import BundleError
 from ringbound.models.candidates import Candidate
 from ringbound.models.rung import Model
-from ringbound.problem.task import Classification, Costs, Regression, Task
+from ringbound.problem.classification import Classification
+from ringbound.problem.numbers import Count, Regression
+from ringbound.problem.task import Costs, Task
 
 SIZES = [0, 0, 4]
-TASKS: dict[str, Task] = {"classification": Classification(Costs(1, 1)), "regression": Regression()}
+TASKS: dict[str, Task] = {
+    "classification": Classification(Costs(1, 1)),
+    "regression": Regression(),
+    "median": Regression(aim="median"),
+    "quantile": Regression(aim=0.9),
+    "count": Count(),
+}
 
 
 def sample(n: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,6 +27,17 @@ def sample(n: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     truth = X[:, 0] + 2.0 * (X[:, 2] == 3) - 1.0
     X[random.random(n) < 0.3, 1] = np.nan
     return X, truth + random.normal(scale=0.5, size=n)
+
+
+def outcomes(task: Task, truth: np.ndarray) -> np.ndarray:
+    """Return outcomes (n,) of a task that tell as much of the truth (n,) as it can.
+
+    >>> outcomes(TASKS["count"], np.array([-1.0, 0.0, 1.0])).tolist()
+    [0.0, 1.0, 2.0]
+    """
+    if task.outcome == "boolean":
+        return (truth > 0).astype(float)
+    return np.floor(np.exp(truth)) if task.least == 0 else truth
 
 
 def check_candidate(candidate: Candidate, task: Task) -> None:
@@ -31,19 +50,20 @@ def check_candidate(candidate: Candidate, task: Task) -> None:
     ... )
     """
     X, truth = sample()
-    decided = task.threshold is not None
-    y = (truth > 0).astype(float) if decided else truth
+    y = outcomes(task, truth)
     arguments = candidate.space(optuna.create_study().ask())
     model, again = (candidate.fit(X, y, sizes=SIZES, task=task, seed=1, **arguments) for _ in range(2))
 
     later, later_truth = sample(1500, seed=1)
     whole = model.predict(later)
     assert whole.shape == (1500,), "one answer for each row"
-    if decided:
+    if task.probabilities:
         assert ((whole >= 0) & (whole <= 1)).all(), "probabilities are between 0 and 1"
         assert ((whole > 0.5) == (later_truth > 0)).mean() > 0.8, "it learns what there is to learn"
     else:
-        assert np.corrcoef(whole, later_truth)[0, 1] > 0.85, "it learns what there is to learn"
+        margin = np.log(whole) if task.link == "log" else whole
+        assert np.corrcoef(margin, later_truth)[0, 1] > 0.85, "it learns what there is to learn"
+        assert task.least is None or (whole >= task.least).all(), "no answer is less than an outcome can be"
 
     assert np.array_equal(whole, again.predict(later)), "the same seed gives the same bits"
     alone = np.concatenate([model.predict(row[None]) for row in later])

@@ -6,9 +6,10 @@ from ringbound.features.definition import FeatureSet
 from ringbound.features.events import EventSource
 from ringbound.features.request import Field
 from ringbound.features.view import view
+from ringbound.problem.classification import Classification
 from ringbound.problem.declaration import Problem
 from ringbound.problem.outcome import EventOutcome
-from ringbound.problem.task import Classification, Costs
+from ringbound.problem.task import Costs
 
 ENTRY = "ringbound.testing.parcels:PROBLEM"
 

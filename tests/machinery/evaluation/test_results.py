@@ -18,8 +18,10 @@ from ringbound.evaluation.slices import BiasTable, bias_table, slices_of
 from ringbound.evaluation.unlabelled import unlabelled_table
 from ringbound.models.calibration import Calibration
 from ringbound.models.rung import Rung
-from ringbound.problem.task import Regression, task_to_json
+from ringbound.problem.metrics import auc
+from ringbound.problem.numbers import Regression
 from ringbound.testing import examples
+from ringbound.testing.parcels import PROBLEM
 
 CANDIDATES = [examples.LINEAR, examples.TREES]
 
@@ -101,7 +103,7 @@ def test_a_calibration_of_one_kind_of_outcome_is_refused():
 def test_a_calibration_of_values_is_refused():
     result = examples.evaluation()
     facts = result.bundle.facts
-    values = replace(facts, model=replace(facts.model, task=task_to_json(Regression())))
+    values = replace(facts, model=replace(facts.model, task=Regression().to_json()))
     bundle = replace(result.bundle, facts=values)
     with pytest.raises(ModelError, match="expected answers that are probabilities"):
         calibration_check(replace(result, bundle=bundle))
@@ -188,3 +190,26 @@ def test_slices_cannot_change_what_came_out():
     before = later.table["late"].copy()
     slices_of(replace(later, problem=replace(later.problem, slices=meddling)), examples.past())
     assert later.table["late"].equals(before)
+
+
+def test_a_declared_baseline_is_what_is_beaten_everywhere(tmp_path):
+    name = "courier_late_last_24h"
+    declared = replace(PROBLEM, baseline=name)
+    rows = replace(examples.later(), problem=declared)
+    result = evaluate_ladder(examples.bundle(), rows, draws=20, seed=1)
+    value = np.asarray(rows.features[name], float)
+    guessed = np.where(np.isnan(value), result.answers["default"], value)
+    assert np.isnan(value).any()
+    assert np.array_equal(result.below, guessed)
+    assert (result.baseline, result.metrics().against) == (name, name)
+    assert name in result.frame
+    assert result.metrics().baseline["auc"].value == auc(rows.y, guessed, np.ones(len(rows)))
+    write_evaluation(tmp_path, rows, result.answers, slices_of(rows, examples.past()), examples.bundle().model)
+    before = read_evaluation(tmp_path).of_baseline()
+    assert before.facts.version.startswith(f"{name} of ")
+    assert np.array_equal(before.rows["full"], guessed)
+
+
+def test_a_baseline_that_is_no_number_is_refused():
+    with pytest.raises(ProblemError, match="baseline: expected 'prior' or a feature that is a number"):
+        replace(PROBLEM, baseline="depot")

@@ -10,7 +10,8 @@ import pytest
 from ringbound.errors import BundleError
 from ringbound.features.frames import columns_of
 from ringbound.models.bundle import load_bundle, write_bundle
-from ringbound.problem.task import Classification, Costs
+from ringbound.problem.classification import Classification
+from ringbound.problem.task import Costs
 from ringbound.testing.parcels import ENTRY, PROBLEM
 
 SRC = Path(__file__).resolve().parents[3] / "src"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringbound.models.candidates import Candidate, fit_linear, fit_trees, follow_trees
-from ringbound.testing.candidates import SIZES, TASKS, check_candidate, sample
+from ringbound.testing.candidates import SIZES, TASKS, check_candidate, outcomes, sample
 
 TREES = {"learning_rate": 0.1, "iterations": 30, "leaves": 15, "min_leaf": 10, "penalty": 0.1}
 CANDIDATES = [
@@ -52,7 +52,7 @@ def test_trees_answer_as_scikit_learn_does():
 def test_trees_are_followed_as_they_would_be_fitted(task):
     X, truth = sample()
     later, later_truth = sample(1000, seed=3)
-    y, later_y = ((t > 0).astype(float) if task.probabilities else t for t in (truth, later_truth))
+    y, later_y = (outcomes(task, t) for t in (truth, later_truth))
     arguments = {name: value for name, value in TREES.items() if name != "iterations"}
     losses = follow_trees(X, y, later, later_y, sizes=SIZES, task=task, seed=1, most=12, **arguments)
     assert len(losses) == 12
@@ -71,7 +71,7 @@ def test_trees_are_followed_as_they_would_be_fitted(task):
 def test_logistic_bits_do_not_depend_on_position(values, place):
     from ringbound.models.linear import LinearModel, Scale
 
-    model = LinearModel([Scale(0, 0.0, 1.0)], [0.37, 0.0], -0.1, logistic=True)
+    model = LinearModel([Scale(0, 0.0, 1.0)], [0.37, 0.0], -0.1, link="logistic")
     X = np.array(values)[:, None]
     at = place % len(values)
     assert model.predict(X)[at] == model.predict(X[at : at + 1])[0]

@@ -150,7 +150,7 @@ def test_a_row_is_explained_alike_alone_and_among_others(case):
 
 
 def test_the_terms_of_a_linear_model_add_up_to_its_margin():
-    model = LinearModel([Scale(0, 1.0, 2.0), Scale(3)], [3.0, -1.0, 0.1, 0.2, 0.3, 0.4], 0.5, logistic=True)
+    model = LinearModel([Scale(0, 1.0, 2.0), Scale(3)], [3.0, -1.0, 0.1, 0.2, 0.3, 0.4], 0.5, link="logistic")
     rows = np.array([[5.0, 2.0], [np.nan, 0.0], [1.0, np.nan]])
     found = explainer_of(model)(rows)
     np.testing.assert_allclose(found.values, [[6.0, 0.3], [-1.0, 0.1], [0.0, 0.4]])

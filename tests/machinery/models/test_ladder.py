@@ -12,6 +12,7 @@ from ringbound.models.calibration import Calibration, learn_calibration
 from ringbound.models.prior import PriorTable, learn_prior
 from ringbound.models.validation import rolling_origin
 from ringbound.problem.metrics import calibration_error, log_losses, squared_errors
+from ringbound.problem.numbers import Regression
 
 
 def test_calibration_mends_answers_that_are_too_sure():
@@ -38,14 +39,14 @@ def test_certain_answers_stay_probabilities():
 def test_prior_is_drawn_to_the_mean_where_rows_are_few_and_knows_no_stranger():
     features = {"firm": Category.from_texts(["A"] * 1000 + ["B"]), "minute": np.array([30.0] * 1001)}
     y = np.array([1.0] * 500 + [0.0] * 501)
-    table = learn_prior(features, y, {"firm": None, "minute": 60.0})
+    table = learn_prior(features, y, {"firm": None, "minute": 60.0}, Regression())
     strangers = {"firm": Category.from_texts(["A", "B", "C", None, "A"]), "minute": np.array([59.0, 0, 30, 30, np.nan])}
     a, b, c, missing, no_time = table.predict(strangers)
     assert a == pytest.approx(0.5, abs=0.001)
     assert 0 < b < c == missing == no_time == table.default
     kept = json.loads(json.dumps(table.to_json(), sort_keys=True))
     assert np.array_equal(PriorTable.from_json(kept).predict(strangers), [a, b, c, missing, no_time])
-    other = learn_prior(features, y, {"minute": 60.0, "firm": None})  # in another order than files have
+    other = learn_prior(features, y, {"minute": 60.0, "firm": None}, Regression())  # in another order than files have
     kept = json.loads(json.dumps(other.to_json(), sort_keys=True))
     assert np.array_equal(PriorTable.from_json(kept).predict(strangers), [a, b, c, missing, no_time])
 

@@ -11,7 +11,9 @@ from ringbound.models.candidates import Candidate, fit_linear, fit_trees
 from ringbound.models.ladder import RungTrial, ordered
 from ringbound.models.prior import learn_prior
 from ringbound.models.selection import _meaning, search_models
-from ringbound.problem.task import Classification, Costs
+from ringbound.problem.classification import Classification
+from ringbound.problem.numbers import Regression
+from ringbound.problem.task import Costs
 from ringbound.testing import examples
 
 
@@ -107,7 +109,7 @@ def test_a_full_model_that_does_not_beat_the_next_rung_says_so():
 
 def test_prior_tells_large_numbers_apart():
     features = {"size": np.array([1e6] * 500 + [1e6 + 1] * 500)}
-    table = learn_prior(features, np.repeat([0.0, 1.0], 500), {"size": 1.0})
+    table = learn_prior(features, np.repeat([0.0, 1.0], 500), {"size": 1.0}, Regression())
     assert table.predict({"size": np.array([1e6, 1e6 + 1])}).round(1).tolist() == [0.0, 1.0]
 
 

@@ -6,8 +6,11 @@ import pytest
 
 from ringbound.errors import ProblemError
 from ringbound.evaluation.slices import slices_of
+from ringbound.problem.classification import Classification
 from ringbound.problem.declaration import load_problem
-from ringbound.problem.task import Classification, Costs, Regression, task_from_json, task_to_json
+from ringbound.problem.numbers import Regression
+from ringbound.problem.task import Costs
+from ringbound.problem.tasks import task_from_json
 from ringbound.problem.training import split_by_month
 from ringbound.testing import examples
 from ringbound.testing.parcels import ENTRY, PROBLEM
@@ -52,7 +55,7 @@ def test_the_entry_names_the_problem():
 
 @pytest.mark.parametrize("task", [Classification(Costs(3, 1), "late", "punctual"), Regression("min")])
 def test_a_task_survives_json(task):
-    assert task_from_json(task_to_json(task)) == task
+    assert task_from_json(task.to_json()) == task
 
 
 @pytest.mark.parametrize("labels", [[0.0, 2.0], [1.0, 1.0], [0.0, np.nan]])

@@ -14,7 +14,7 @@ from ringbound.features.columns import Category
 from ringbound.features.history import PAST, deliveries
 from ringbound.features.live import LiveFeatures
 from ringbound.problem.exposure import Exposure
-from ringbound.problem.task import Regression
+from ringbound.problem.numbers import Regression
 from ringbound.proofs.receipts import verify
 from ringbound.serving.predictor import Predictor
 from ringbound.serving.service import answer_model

@@ -16,7 +16,7 @@ from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.facts import Learnt, ModelFacts
 from ringbound.models.rung import Rung
 from ringbound.problem import metrics
-from ringbound.problem.task import task_to_json
+from ringbound.problem.numbers import Count, Regression
 from ringbound.problem.training import Rows, with_features
 from ringbound.release import report
 from ringbound.release.gates import GateResult, Gates, calibration_gate, slices_gate
@@ -26,7 +26,7 @@ from ringbound.testing.parcels import FEATURES, PROBLEM
 from ringbound.testing.town import make_town
 
 GATES = Gates(
-    calibration_error=0.1, latency_ratio=5.0, proven_rows=0, replayed_days=1, draws=500, seed=7, least_rows=100,
+    calibration_error=0.1, latency_ratio=5.0, proven_rows=0, replayed_rows=30, draws=500, seed=7, least_rows=100,
     alpha=0.05, slice_margin=0.05,
 )  # fmt: skip
 PROOFS = [GateResult("leakage", "passed", "proven"), GateResult("skew", "passed", "replayed")]
@@ -68,7 +68,7 @@ def made(season, tmp_path_factory):
         rung = Rung(encoder, model)
         answers = {"full": rung.answer(asked.features), "prior": np.full(len(asked), learnt.y.mean())}
         facts = ModelFacts(
-            version=version, problem=PROBLEM.name, entry="", task=task_to_json(PROBLEM.task), features="f",
+            version=version, problem=PROBLEM.name, entry="", task=PROBLEM.task.to_json(), features="f",
             default=0.3, cascade=None, rungs=["full", "prior"], left_out={}, warning="",
             learnt=Learnt(len(learnt), "2020-W08", until, "", "trees", ARGUMENTS, seed),
         )  # fmt: skip
@@ -232,7 +232,7 @@ def test_a_challenger_that_leaves_rows_out_is_not_compared_on_what_it_likes(full
 
 def test_nothing_passes_on_what_is_no_number():
     nan = float("nan")
-    assert calibration_gate(Estimate(nan, nan, nan), 0.02).outcome == "open"
+    assert calibration_gate(PROBLEM.task, Estimate(nan, nan, nan), GATES).outcome == "open"
     table = pd.DataFrame({"slice": "depot", "value": ["a"], "rows": 500, "change": nan, "judgement": "inconclusive",
                           "high": nan, "detectable": nan})  # fmt: skip
     assert slices_gate(table, ["depot"], 0.01, []).outcome == "open"
@@ -240,6 +240,27 @@ def test_nothing_passes_on_what_is_no_number():
     rows = pd.DataFrame({"truth": 1.0, "before": 0.5, "after": 0.4, "block": np.arange(400) // 40, "s": "all"})
     changed = changed_slices(rows, ["s"], task=PROBLEM.task, draws=50, seed=1, least_rows=10)
     assert changed["judgement"].tolist() == ["worse"], "a harm without any spread is the surest"
+
+
+@pytest.mark.parametrize(
+    ("task", "bound", "error", "outcome"),
+    [
+        (Regression(), {"bias": 1.0}, Estimate(-3.0, -4.0, -1.1), "failed"),
+        (Regression(), {"bias": 1.0}, Estimate(-3.0, -4.0, -0.9), "passed"),
+        (Regression(), {"bias": 1.0}, Estimate(3.0, 1.1, 4.0), "failed"),
+        (Count(), {}, Estimate(0.0, -0.1, 0.1), "open"),
+        (Regression(aim=0.9), {"below": 0.02}, Estimate(0.85, 0.82, 0.879), "failed"),
+        (Regression(aim=0.9), {"below": 0.02}, Estimate(0.89, 0.86, 0.93), "passed"),
+    ],
+)
+def test_numbers_are_held_to_what_they_state(task, bound, error, outcome):
+    gates = replace(GATES, calibration_error=None, **bound)
+    assert calibration_gate(task, error, gates).outcome == outcome
+
+
+def test_a_bound_of_another_task_is_refused():
+    with pytest.raises(ModelError, match="expected bias of a regression; got calibration_error; remove it"):
+        calibration_gate(Regression(), Estimate(0.0, 0.0, 0.0), GATES)
 
 
 @pytest.mark.parametrize("bad_days", [False, True])
@@ -325,7 +346,7 @@ def test_flips_are_by_each_models_own_threshold():
         ({**vars(GATES), "drows": 1}, "drows"),
         ({**vars(GATES), "draws": 0}, "draws above 0"),
         ({**vars(GATES), "latency_ratio": float("nan")}, "latency_ratio above 0"),
-        ({**vars(GATES), "replayed_days": -3}, "replayed_days above 0"),
+        ({**vars(GATES), "replayed_rows": -3}, "replayed_rows above 0"),
     ],
 )
 def test_gates_that_do_not_fit_are_said(section, says):

@@ -10,7 +10,6 @@ from ringbound.errors import RecordError, RegistryError
 from ringbound.evaluation.records import Metrics
 from ringbound.evaluation.uncertainty import Estimate
 from ringbound.models.facts import Learnt, ModelFacts
-from ringbound.problem.task import task_to_json
 from ringbound.release.gates import GateResult, Verdict
 from ringbound.release.registry import Registry, describe, fetch_version, history
 from ringbound.testing.parcels import ENTRY, PROBLEM
@@ -37,14 +36,14 @@ def commit(
     """Commit a model and a verdict on it."""
     learnt = Learnt(1000, "2013-01-01", "2013-10-31", "d1", "trees", {"leaves": 7}, 1)
     facts = ModelFacts(
-        version=model, problem="late-parcels", entry=ENTRY, task=task_to_json(PROBLEM.task), features="f1",
+        version=model, problem="late-parcels", entry=ENTRY, task=PROBLEM.task.to_json(), features="f1",
         default=0.3, cascade=None, rungs=["full", "default"], left_out={}, warning="", learnt=learnt,
     )  # fmt: skip
     results = [GateResult("better", "passed" if decision == "promote" else "open", "log_loss 0.50 → 0.49")]
     estimates = {"auc": Estimate(0.7, 0.6, 0.8)}
     facts.write(registry.root / layout.MODEL)
     Verdict(decision, environment, judged or model, champion, results).write(registry.root / layout.VERDICT)
-    Metrics(model, estimates, estimates, 10, "95% intervals").write(registry.root / layout.METRICS)
+    Metrics(model, estimates, "prior", estimates, 10, "95% intervals").write(registry.root / layout.METRICS)
     out = {"path": "data/clean", "md5": "c1.dir"}
     (registry.root / "dvc.lock").write_text(json.dumps({"stages": {"validate": {"outs": [out]}}}))
     (registry.root / "params.yaml").write_text("tune:\n  seed: 1\n")

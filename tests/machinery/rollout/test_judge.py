@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ringbound.errors import BundleError, RolloutError, StoreError
-from ringbound.problem.task import Classification, Costs, Regression
+from ringbound.problem.classification import Classification
+from ringbound.problem.numbers import Regression
+from ringbound.problem.task import Costs
 from ringbound.rollout.judge import GATES, Evidence, Judge, decide
 from ringbound.rollout.plan import Plan, Rollout, state_of
 from ringbound.rollout.sequences import half_width, log_bet

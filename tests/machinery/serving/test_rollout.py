@@ -120,7 +120,7 @@ def versions(tmp_path_factory, parcels, references, windowed):
             version.src / "bundle",
             problem=problem,
             full=Rung(encoder, model),
-            prior=learn_prior(features, late, problem.prior),
+            prior=learn_prior(features, late, problem.prior, problem.task),
             default=float(late.mean()),
             references=references,
             learnt=Learnt(len(parcels), "2020-03-10", "2020-03-30", "no table", kind, {}, 1),

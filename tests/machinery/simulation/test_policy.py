@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ringbound.errors import ModelError
-from ringbound.problem.task import Regression
+from ringbound.problem.numbers import Regression
 from ringbound.simulation.money import Prices, mistakes
 from ringbound.simulation.policy import STANDARD, policies_of
 

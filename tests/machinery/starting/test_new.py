@@ -97,7 +97,7 @@ def made(wheel, tmp_path_factory) -> Made:
 
 
 def test_it_says_what_was_inferred_and_sets_aside_what_was_not_known(made):
-    assert "it is a regression of `Anzahl`" in made.said
+    assert "it is a count of `Anzahl`: whole numbers from 0 on" in made.said
     assert "`Gäste` is set aside: it with `Kunden` makes up `Anzahl` exactly" in made.said
     features = json.loads((made.root / "notebooks/features.ipynb").read_text())
     code = "".join("".join(cell["source"]) for cell in features["cells"] if cell["cell_type"] == "code")
@@ -121,6 +121,11 @@ def test_everything_runs_at_once_from_a_wheel_outside_of_any_checkout(made):
     assert len(made.call("ringbound", "summary").splitlines()) > 5
     card = (made.root / "data/reports/model_card.md").read_text()
     assert "What will Anzahl be?" in card
+    assert re.search(r"To beat is all_(last|same_hour)_\w+\. ", card)
+    held = re.search(r"promise to hold 95% of outcomes; they hold ([\d.]+)%", card)
+    assert held
+    assert 90 < float(held[1]) < 99
+    assert re.search(r"passed +calibration: bias ", gated)
 
 
 def test_it_is_a_version_and_is_served(made, tmp_path):
@@ -141,7 +146,13 @@ def test_it_is_a_version_and_is_served(made, tmp_path):
         example = json.loads(made.call("python", "-c", code))
         status, answer = service.post("predict", {"rows": [example]})
         assert status == 200, answer
-        assert (answer["predictions"][0]["rung"], answer["predictions"][0]["recorded"]) == ("full", True)
+        (told,) = answer["predictions"]
+        assert (told["rung"], told["recorded"]) == ("full", True)
+        assert 0 <= told["low"] < told["value"] < told["high"]
+        outcome = {"prediction_id": told["prediction_id"], "time": example["at"]}
+        status, refused = service.post("outcomes", {"outcomes": [outcome | {"outcome": -1}]})
+        assert status == 400
+        assert "expected a number of at least 0; got -1" in json.dumps(refused)
         status, refused = service.post("predict", {"rows": [example | {"waerme_c": "warm"}]})
         assert status == 400
         assert "waerme_c: expected a finite number" in json.dumps(refused)

@@ -30,10 +30,32 @@ def test_parts_of_the_outcome_are_set_aside(put):
     dice = np.random.default_rng(1)
     some, more = dice.integers(0, 9, 1000), dice.integers(0, 50, 1000)
     roles = assign_roles(look(put(guests=some, members=more, total=some + more)), label="total", time="at")
-    assert roles.task == "regression"
+    assert roles.task == "count"
     assert roles.aside["guests"] == "with `members` makes up `total` exactly: known with it"
     assert roles.aside["members"] == "with `guests` makes up `total` exactly: known with it"
     assert "amount" not in roles.aside
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "says"),
+    [
+        (lambda n: n % 40, "count", ""),
+        (lambda n: n % 40 + 0.5, "regression", ""),
+        (lambda n: n % 40 - 20, "regression", ""),
+        (lambda n: 20 + n % 60, "regression", "an age, say"),
+        (lambda n: 1 + n % 5, "regression", "stars, say"),
+        (lambda n: 1000 * (n % 400), "regression", "money, say"),
+    ],
+)
+def test_whole_numbers_from_few_on_are_counts(put, values, task, says):
+    assert assign_roles(look(put(y=values(np.arange(1000)))), label="y", time="at").task == task, says
+
+
+def test_a_task_that_is_asked_for_is_taken_where_it_can_be(put):
+    table = look(put(y=np.arange(1000) % 40, z=np.arange(1000) % 40 - 0.5))
+    assert assign_roles(table, label="y", time="at", task="regression").task == "regression"
+    with pytest.raises(ProblemError, match="expected whole numbers of at least 0 in 'z', for a count"):
+        assign_roles(table, label="z", time="at", task="count")
 
 
 def test_of_yes_and_no_yes_is_asked_about_and_else_the_rarer(put):

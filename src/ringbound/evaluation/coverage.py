@@ -1,0 +1,87 @@
+"""How often the outcome lies in the interval that was answered with: over all rows, and slice by slice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ringbound.display.tables import Shown
+from ringbound.errors import ModelError
+from ringbound.evaluation.ladder import LadderResult
+from ringbound.evaluation.uncertainty import Estimate, mean_of
+
+
+@dataclass(frozen=True)
+class IntervalTable(Shown):
+    """One row for all rows and one a slice: rows, the share of outcomes that are covered with its interval, mean width.
+
+    `promised` is the share that intervals are to hold.
+    """
+
+    table: pd.DataFrame
+    promised: float
+    covered: Estimate
+    digits = 3
+
+    @property
+    def caption(self) -> str:
+        """What was promised and what was held."""
+        off = self.off
+        says = "held within noise" if off is None else f"not held: {off}"
+        return f"intervals promise to hold {self.promised:.0%} of outcomes; they hold {_percent(self.covered)}: {says}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    @property
+    def off(self) -> str | None:
+        """Whether fewer or more are covered than promised, beyond noise; None where neither is."""
+        if self.covered.high < self.promised:
+            return "they are too narrow"
+        return "they are too wide" if self.covered.low > self.promised else None
+
+    def slices_off(self) -> pd.DataFrame:
+        """Return the slices that are covered less than promised beyond noise, worst first."""
+        table = self.table[self.table["slice"] != ""]
+        return table[table["high"] < self.promised].sort_values("covered")
+
+
+def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: int, least_rows: int) -> IntervalTable:
+    """Hold the intervals of the full model's answers to what came out, in every slice of at least `least_rows` rows.
+
+    >>> from ringbound.testing import examples
+    >>> interval_table(examples.evaluation(), pd.DataFrame(), draws=20, seed=1, least_rows=100)
+    Traceback (most recent call last):
+    ringbound.errors.ModelError: intervals: expected answers that have some; those of a classification have none
+    """
+    rows, task = result.rows, result.bundle.task
+    ends = result.bundle.bounds(result.answers["full"], np.full(len(rows), "full", object))
+    if ends is None or task.coverage is None or np.isnan(ends[0]).any():
+        raise ModelError(f"intervals: expected answers that have some; those of a {task.name} have none")
+    low, high = ends
+    inside = ((low <= rows.y) & (rows.y <= high)).astype(float)
+    parts = [("", "all", np.arange(len(rows)))]
+    for name in map(str, by):
+        groups = by.groupby(name, sort=True, observed=True).indices
+        parts += [
+            (name, str(value), np.asarray(places)) for value, places in groups.items() if len(places) >= least_rows
+        ]
+    table, covered = [], None
+    for name, value, places in parts:
+        if len(set(rows.blocks[places])) < 2:
+            continue
+        found = mean_of(inside[places], rows.blocks[places], draws=draws, seed=seed, stretch=rows.problem.stretch)
+        one = Estimate(found.value, *found.interval(mean=True))
+        covered = covered or one
+        width = float((high - low)[places].mean())
+        table.append((name, value, len(places), one.value, max(one.low, 0.0), min(one.high, 1.0), width))
+    if covered is None:
+        raise ModelError("intervals: expected rows of at least 2 blocks; measure on more of them")
+    columns = ["slice", "value", "rows", "covered", "low", "high", "width"]
+    return IntervalTable(pd.DataFrame(table, columns=columns), task.coverage, covered)
+
+
+def _percent(share: Estimate) -> str:
+    return f"{share.value:.1%} ({max(share.low, 0.0):.1%} to {min(share.high, 1.0):.1%})"

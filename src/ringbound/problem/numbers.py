@@ -1,0 +1,225 @@
+"""Numbers: how much or how many, with the interval that the outcome is to lie in. Nothing is decided."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ringbound.errors import ProblemError
+from ringbound.problem import metrics
+from ringbound.problem.metrics import Metric
+from ringbound.problem.task import Link
+
+HOLDS = 0.95
+"""The share of outcomes that an interval is to hold, unless a problem says otherwise."""
+
+
+class _Number:
+    """What holds for every number that is answered."""
+
+    answer: ClassVar[str] = "value"
+    probabilities: ClassVar[bool] = False
+    ranking: ClassVar[str] = "mae"
+    outcome: ClassVar[Literal["boolean", "number"]] = "number"
+    unit: str
+    interval: float | None
+    link: ClassVar[Link]
+
+    @property
+    def says_margin(self) -> str:
+        """What explanations add up to, in words."""
+        return f"logarithms of the answer{self.in_unit}" if self.link == "log" else self.unit or "the answer's unit"
+
+    @property
+    def says_outcome(self) -> str:
+        """What an outcome is, in words."""
+        return f"the true value{self.in_unit}"
+
+    def check_interval(self) -> None:
+        """Raise `ProblemError` where the share that an interval is to hold is none."""
+        if self.interval is not None and not 0 < self.interval < 1:
+            raise ProblemError(f"interval: expected a share between 0 and 1, or None; got {self.interval!r}")
+
+    @property
+    def in_unit(self) -> str:
+        """The unit, as it stands behind a number's name."""
+        return f", {self.unit}" if self.unit else ""
+
+    @property
+    def says_decision(self) -> str:
+        """Nothing is decided."""
+        return ""
+
+    @property
+    def threshold(self) -> None:
+        """Nothing is decided."""
+        return None
+
+    def decide(self, answers: np.ndarray) -> None:
+        """Return nothing: a number is the answer."""
+        return None
+
+
+@dataclass(frozen=True)
+class Regression(_Number):
+    """A number, in `unit`, answered by what `aim` says: its mean, its median, or the quantile of a level, like 0.9.
+
+    What is to be small is the squared error, the absolute error, or that of the quantile (Koenker and Bassett,
+    Econometrica 46, 1978). With `relative` errors are shown in percent too, which has a meaning where outcomes are well
+    above 0. `interval` is the share of outcomes that an answer's interval is to hold, None for no intervals; a quantile is
+    an end of an interval itself, and has none.
+
+    >>> Regression("minutes", aim=0.9).constant(np.arange(11.0))
+    9.0
+    """
+
+    unit: str = ""
+    aim: Literal["mean", "median"] | float = "mean"
+    relative: bool = False
+    interval: float | None = HOLDS
+
+    name: ClassVar[str] = "regression"
+    least: ClassVar[float | None] = None
+    link: ClassVar[Link] = "identity"
+
+    def __post_init__(self):
+        self.check_interval()
+        if self.aim not in ("mean", "median") and not (isinstance(self.aim, float) and 0 < self.aim < 1):
+            raise ProblemError(
+                f"regression: expected aim to be mean, median or a level between 0 and 1; got {self.aim!r}"
+            )
+
+    @property
+    def level(self) -> float | None:
+        """The level of the quantile that is answered; None for the mean."""
+        if isinstance(self.aim, float):
+            return self.aim
+        return 0.5 if self.aim == "median" else None
+
+    @property
+    def loss(self) -> str:
+        """The metric that decides."""
+        return {"mean": "mse", "median": "mae"}.get(str(self.aim), "pinball")
+
+    @property
+    def stated(self) -> tuple[str, float]:
+        """The metric that says whether answers are what they state, and its best value."""
+        return ("below", self.aim) if isinstance(self.aim, float) else ("bias", 0.0)
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The metrics worth a column."""
+        return ("mae", "rmse") if isinstance(self.aim, str) else ("pinball", "below")
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """All metrics."""
+        if isinstance(self.aim, float):
+            return {"pinball": metrics.Pinball(self.aim), "below": metrics.below, "mae": metrics.mean_absolute_error}
+        return metrics.REGRESSION_METRICS | ({"mape": metrics.mean_relative_error} if self.relative else {})
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of outcomes that an interval is to hold."""
+        return self.interval if isinstance(self.aim, str) else None
+
+    @property
+    def says_answer(self) -> str:
+        """What an answer is, in words."""
+        what = {"mean": "the predicted value", "median": "the predicted median"}.get(
+            str(self.aim), f"what the value is below with a chance of {self.aim}"
+        )
+        return f"{what}{self.in_unit}"
+
+    def losses(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return each row's squared or absolute error, or that of the quantile, (n,)."""
+        if self.aim == "mean":
+            return metrics.squared_errors(y, answers)
+        return np.abs(y - answers) if self.aim == "median" else metrics.Pinball(float(self.aim)).losses(y, answers)
+
+    def constant(self, y: np.ndarray) -> float:
+        """Return the mean, or the quantile."""
+        return float(np.mean(y) if self.level is None else np.quantile(y, self.level))
+
+    def check_labels(self, y: np.ndarray) -> None:
+        """Raise `ProblemError` unless outcomes are finite numbers that differ and, for errors in percent, above 0."""
+        if not np.isfinite(y).all() or len(np.unique(y)) < 2:
+            raise ProblemError("label: expected finite numbers that differ, for a regression")
+        if self.relative and not (y > 0).all():
+            raise ProblemError(
+                f"label: expected numbers above 0, for errors in percent; got {y.min():g}; declare relative=False"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as plain data."""
+        about = {"unit": self.unit, "aim": self.aim, "relative": self.relative, "interval": self.interval}
+        return {"name": self.name, **about}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Regression":
+        """Undo `to_json`."""
+        return cls(plain["unit"], plain["aim"], plain["relative"], plain["interval"])
+
+
+@dataclass(frozen=True)
+class Count(_Number):
+    """How many, in `unit`: a whole number of at least 0, answered by its mean, which is never negative.
+
+    What is to be small is the deviance of the Poisson distribution: an error counts for more where few are expected
+    (McCullagh and Nelder, Generalized Linear Models, 1989, ch. 6). `interval` is as in a regression.
+
+    >>> Count("rentals").losses(np.array([0.0, 3.0]), np.array([1.0, 3.0])).tolist()
+    [2.0, 0.0]
+    """
+
+    unit: str = ""
+    interval: float | None = HOLDS
+
+    name: ClassVar[str] = "count"
+    least: ClassVar[float | None] = 0.0
+    link: ClassVar[Link] = "log"
+    stated: ClassVar[tuple[str, float]] = ("bias", 0.0)
+    level: ClassVar[float | None] = None
+    loss: ClassVar[str] = "poisson_deviance"
+    headline: ClassVar[tuple[str, ...]] = ("poisson_deviance", "mae")
+    metrics: ClassVar[Mapping[str, Metric]] = metrics.COUNT_METRICS
+
+    def __post_init__(self):
+        self.check_interval()
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of outcomes that an interval is to hold."""
+        return self.interval
+
+    @property
+    def says_answer(self) -> str:
+        """What an answer is, in words."""
+        return f"how many are expected{self.in_unit}"
+
+    def losses(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return each row's Poisson deviance, (n,)."""
+        return metrics.poisson_deviances(y, answers)
+
+    def constant(self, y: np.ndarray) -> float:
+        """Return the mean."""
+        return float(np.mean(y))
+
+    def check_labels(self, y: np.ndarray) -> None:
+        """Raise `ProblemError` unless outcomes are whole numbers of at least 0 that differ."""
+        if not np.isfinite(y).all() or len(np.unique(y)) < 2 or (y < 0).any() or (y != np.floor(y)).any():
+            bad = y[~np.isfinite(y) | (y < 0) | (y != np.floor(y))]
+            raise ProblemError(
+                "label: expected whole numbers of at least 0 that differ, for a count; got "
+                f"{bad[:3].tolist() if len(bad) else 'one value alone'}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as plain data."""
+        return {"name": self.name, "unit": self.unit, "interval": self.interval}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Count":
+        """Undo `to_json`."""
+        return cls(plain["unit"], plain["interval"])

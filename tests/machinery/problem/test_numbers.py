@@ -1,0 +1,86 @@
+"""Tasks whose answer is a number: their losses and metrics are those that scikit-learn has, and constants lose least."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as theirs
+
+from ringbound.errors import NotAValueError, ProblemError
+from ringbound.problem.numbers import Count, Regression
+from ringbound.problem.tasks import task_from_json
+from ringbound.serving.outcomes import outcome_model
+
+DICE = np.random.default_rng(5)
+Y = DICE.poisson(3.0, 400).astype(float)
+P = DICE.gamma(2.0, 1.5, 400)
+W = DICE.integers(0, 4, 400).astype(float)
+TASKS = [Regression(), Regression(aim="median"), Regression(aim=0.9), Regression(relative=True), Count()]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_the_loss_that_decides_is_the_mean_of_the_losses_of_rows(task):
+    y = Y + 1 if isinstance(task, Regression) and task.relative else Y
+    assert task.metrics[task.loss](y, P, W) == pytest.approx(np.average(task.losses(y, P), weights=W))
+    name, best = task.stated
+    assert name in task.metrics
+    assert {*task.headline, task.ranking} <= task.metrics.keys()
+    assert 0 <= best < 1
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_no_constant_loses_less_than_the_tasks_own(task):
+    best = task.losses(Y, np.full(len(Y), task.constant(Y))).mean()
+    others = [task.losses(Y, np.full(len(Y), other)).mean() for other in np.linspace(0.1, 9, 90)]
+    assert best <= min(others) + 1e-12
+
+
+def test_metrics_are_those_of_scikit_learn():
+    found = {name: metric(Y, P, W) for name, metric in Count().metrics.items()}
+    assert found["poisson_deviance"] == pytest.approx(theirs.mean_poisson_deviance(Y, P, sample_weight=W))
+    assert found["mae"] == pytest.approx(theirs.mean_absolute_error(Y, P, sample_weight=W))
+    assert found["rmse"] == pytest.approx(theirs.root_mean_squared_error(Y, P, sample_weight=W))
+    assert found["r2"] == pytest.approx(theirs.r2_score(Y, P, sample_weight=W))
+    assert found["bias"] == pytest.approx(np.average(P - Y, weights=W))
+    quantile = Regression(aim=0.9).metrics
+    assert quantile["pinball"](Y, P, W) == pytest.approx(theirs.mean_pinball_loss(Y, P, sample_weight=W, alpha=0.9))
+    relative = Regression(relative=True).metrics
+    assert relative["mape"](Y + 1, P, W) == pytest.approx(
+        theirs.mean_absolute_percentage_error(Y + 1, P, sample_weight=W)
+    )
+    assert "mape" not in Regression().metrics
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_a_task_survives_json(task):
+    assert task_from_json(task.to_json()) == task
+
+
+def test_a_task_of_another_version_is_one_line():
+    with pytest.raises(ProblemError, match="task: expected one of classification, regression, count; got 'ranking'"):
+        task_from_json({"name": "ranking"})
+    with pytest.raises(ProblemError, match="expected 'aim' of a regression; make the model anew"):
+        task_from_json({"name": "regression", "unit": ""})
+
+
+@pytest.mark.parametrize("labels", [[-1.0, 2.0], [0.5, 1.0], [3.0, 3.0], [1.0, np.nan]])
+def test_what_cannot_be_counted_is_refused(labels):
+    with pytest.raises(ProblemError, match="label: expected whole numbers of at least 0 that differ"):
+        Count().check_labels(np.array(labels))
+
+
+@pytest.mark.parametrize("wrong", [{"aim": "mode"}, {"aim": 1.0}, {"aim": 0}, {"interval": 1.0}, {"interval": -0.5}])
+def test_what_is_no_aim_and_no_share_is_refused(wrong):
+    with pytest.raises(ProblemError, match="expected"):
+        Regression(**wrong)
+
+
+def test_errors_in_percent_take_outcomes_above_0():
+    with pytest.raises(ProblemError, match="expected numbers above 0, for errors in percent; got 0"):
+        Regression(relative=True).check_labels(np.array([0.0, 1.0]))
+
+
+def test_an_outcome_below_the_least_is_refused():
+    told = {"prediction_id": "a", "time": "2025-06-01T12:00:00Z"}
+    model = outcome_model(Count())
+    assert model.model_validate(told | {"outcome": 0}).outcome == 0
+    with pytest.raises((ValueError, NotAValueError), match="expected a number of at least 0; got -1"):
+        model.model_validate(told | {"outcome": -1})
