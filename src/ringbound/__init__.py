@@ -58,6 +58,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "ringbound.problem.declaration": ("Problem",),
     "ringbound.problem.outcome": ("EventOutcome",),
     "ringbound.problem.classification": ("Classification",),
+    "ringbound.problem.multiclass": ("Multiclass",),
     "ringbound.problem.numbers": ("Count", "Regression"),
     "ringbound.problem.task": ("Costs",),
     "ringbound.problem.training": ("read_training_table", "split_by_month", "with_features", "write_training_table"),

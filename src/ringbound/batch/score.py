@@ -29,7 +29,7 @@ from ringbound.features.definition import AT
 from ringbound.features.events import EventReader, stale
 from ringbound.features.lookup import values_as_of
 from ringbound.models.bundle import Bundle
-from ringbound.models.stepping import answer_by_ladder
+from ringbound.models.stepping import answer_by_ladder, doubts
 from ringbound.serving.reasons import explanations
 
 READING = threading.Lock()
@@ -68,11 +68,11 @@ def score(
     """Score the files that `pattern` names (a path or a glob) into `output`; formats follow the suffixes.
 
     Every input row comes out, in order, with its columns and `probability` (or `value`, with the ends `low` and
-    `high` of its interval), `decision`, `model_version`, the
-    `rung` of the ladder that answered and the `reason` why no better one did, as a service would, and `error`, which says
-    why a row was not scored; with `explain`, `explanation` says as JSON what counted most. `prefix` stands before these
-    names, for rows that have been scored before. Lines of a CSV or JSON Lines file that are no rows go to
-    `OUTPUT.malformed`. `OUTPUT.receipt.json` says what the output was made of, so that it can be made again.
+    `high` of its interval; of classes `probability NAME` each, and the `set` that is to hold the outcome), `decision`,
+    `model_version`, the `rung` of the ladder that answered and the `reason` why no better one did, as a service would, and
+    `error`, which says why a row was not scored; with `explain`, `explanation` says as JSON what counted most. `prefix`
+    stands before these names, for rows that have been scored before. Lines of a CSV or JSON Lines file that are no rows go
+    to `OUTPUT.malformed`. `OUTPUT.receipt.json` says what the output was made of, so that it can be made again.
 
     Where features look back on events, each row says `at` which time it asks, and `events` has what was known then.
     `output` appears only when it is whole; until then the work is in `OUTPUT.parts`, from which the same call continues.
@@ -92,7 +92,8 @@ def score(
         )
     inputs = input_files(pattern, output)
     added = [
-        bundle.task.answer,
+        *_answer_columns(bundle),
+        *(["set"] if bundle.facts.sets else []),
         *(["low", "high"] if bundle.facts.intervals else []),
         *(["decision"] if bundle.task.says_decision else []),
         "model_version",
@@ -195,14 +196,17 @@ class _Scorer:
         done = answer_by_ladder(bundle, columns, windowed, reasons)
         decisions = bundle.task.decide(done.values)
         decided, _ = bundle.problem.exposure.decided(columns, decisions, n)
-        added: dict[str, Any] = {bundle.task.answer: pa.array(done.values, mask=failed)}
-        ends = bundle.bounds(done.values, done.rungs)
+        names, values = _answer_columns(bundle), done.values.reshape(n, -1)
+        added: dict[str, Any] = {name: pa.array(values[:, place], mask=failed) for place, name in enumerate(names)}
+        if bundle.facts.sets:
+            sets = [json.dumps(one["set"], ensure_ascii=False) for one in doubts(bundle, done)]
+            added["set"] = pa.array(sets, pa.string(), mask=failed)
+        ends = None if bundle.task.classes else bundle.bounds(done.values, done.rungs)
         for name, end in zip(("low", "high"), ends or (), strict=ends is not None):
             added[name] = pa.array(end, mask=failed | np.isnan(end))
         if decisions is not None:
-            added["decision"] = pa.array(
-                [None if bad else one for bad, one in zip(failed, decided, strict=True)], pa.bool_()
-            )
+            kind = pa.string() if bundle.task.classes else pa.bool_()
+            added["decision"] = pa.array([None if bad else one for bad, one in zip(failed, decided, strict=True)], kind)
         added["model_version"] = pa.repeat(bundle.version, n)
         added["rung"] = pa.array(done.rungs, pa.string(), mask=failed)
         added["reason"] = pa.array(done.reasons, pa.string(), mask=failed)
@@ -220,6 +224,12 @@ class _Scorer:
         )
         counts = {"rows": [n, int(failed.sum()), len(chunk.malformed), lower], "answers": answers}
         write_part(table, chunk.malformed, counts, self.parts / f"{number:06d}{self.suffix}", header=number == 1)
+
+
+def _answer_columns(bundle: Bundle) -> list[str]:
+    """Return what the columns of answers are called: one, or one a class."""
+    task = bundle.task
+    return [f"probability {name}" for name in task.classes] or [task.answer]
 
 
 def _times(columns: Mapping[str, Column]) -> np.ndarray:

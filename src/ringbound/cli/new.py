@@ -22,7 +22,8 @@ def new(
     time: Annotated[str, typer.Option(help="The column that says when; found, where there is one of times.")] = "",
     key: Annotated[str, typer.Option("--id", help="The column that tells rows apart; found, where there is one.")] = "",
     task: Annotated[
-        Literal["", "classification", "regression", "count"], typer.Option(help="By default what the label looks like.")
+        Literal["", "classification", "multiclass", "regression", "count"],
+        typer.Option(help="By default what the label looks like."),
     ] = "",
     horizon: Annotated[
         str, typer.Option(help="How long before its time a question is asked, like 1h; 0h is at it.")

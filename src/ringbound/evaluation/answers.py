@@ -23,6 +23,7 @@ from ringbound.features.frames import columns_of
 from ringbound.models.baseline import baseline_answers
 from ringbound.models.facts import ModelFacts
 from ringbound.problem.declaration import PRIOR
+from ringbound.problem.packed import as_column
 from ringbound.problem.task import Task
 from ringbound.problem.tasks import task_from_json
 from ringbound.problem.training import Rows, with_features
@@ -106,7 +107,7 @@ def write_evaluation(
     below = baseline_answers(rows.problem, rows.features, answers[lowest])
     about = {"id": rows.ids, "block": rows.blocks, "period": rows.months, "truth": rows.y, "baseline": below}
     columns = {**about, **answers}
-    table = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    table = pd.DataFrame({name: as_column(np.asarray(values)) for name, values in columns.items()})
     table = pd.concat([table, slices.astype(str).reset_index(drop=True)], axis=1)
     folder.mkdir(parents=True, exist_ok=True)
     features = with_features(pd.DataFrame(index=range(len(rows))), rows.features)

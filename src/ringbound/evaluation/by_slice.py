@@ -8,6 +8,7 @@ from scipy import stats
 
 from ringbound.evaluation.uncertainty import LEVEL, bootstrap, detectable, mean_of, stretches
 from ringbound.problem.metrics import Metric
+from ringbound.problem.packed import from_column
 
 
 def slices(
@@ -18,6 +19,7 @@ def slices(
     p: str,
     block: str,
     metric: Metric,
+    shown: tuple[str, str] | None = None,
     draws: int,
     seed: int,
     least: int,
@@ -25,19 +27,19 @@ def slices(
 ) -> pd.DataFrame:
     """Return one row a value of each column in `by` with at least `least` rows: count, rates and the metric's interval.
 
-    The worst of many slices looks worse than it is. `shrunk` is what each is taken to be when all are looked at together:
-    drawn towards their mean as far as its own interval is wider than they differ. DerSimonian and Laird, Controlled
-    Clinical Trials 7 (1986); Efron and Morris, Scientific American 236 (1977).
+    The rates are the means of the columns `shown`, by default those of outcomes and answers. The worst of many slices looks
+    worse than it is. `shrunk` is what each is taken to be when all are looked at together: drawn towards their mean as far as
+    its own interval is wider than they differ. DerSimonian and Laird, Controlled Clinical Trials 7 (1986); Efron and Morris,
+    Scientific American 236 (1977).
     """
     slices = []
     for column, value, part in _parts(rows, by, block, least):
-        truth, answer = part[y].to_numpy("float64"), part[p].to_numpy("float64")
+        truth, answer = from_column(part[y]), from_column(part[p])
+        observed, predicted = (float(part[name].mean()) for name in shown or (y, p))
         days = part[block].to_numpy()
         e = bootstrap(truth, answer, days, {"m": metric}, draws=draws, seed=seed, stretch=stretch)["m"]
         reach = 2 * stats.t.ppf((1 + LEVEL) / 2, stretches(len(np.unique(days)), stretch)[-1])
-        slices.append(
-            (column, value, len(part), truth.mean(), answer.mean(), e.value, e.low, e.high, (e.high - e.low) / reach)
-        )
+        slices.append((column, value, len(part), observed, predicted, e.value, e.low, e.high, (e.high - e.low) / reach))
     names = ["slice", "value", "rows", "observed", "predicted", "metric", "low", "high", "error"]
     table = pd.DataFrame(slices, columns=names)
     shrunk = [shrink(part["metric"], part["error"]) for _, part in table.groupby("slice", sort=False)]

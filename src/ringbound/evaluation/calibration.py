@@ -50,7 +50,7 @@ class CalibrationResult(Shown):
 
 
 def calibration_check(result: LadderResult) -> CalibrationResult:
-    """Hold the full model's probabilities to what came out, on the level of stretches of blocks.
+    """Hold the full model's probabilities, of classes that of the likeliest, to what came out, by stretches of blocks.
 
     Slope and shift of logistic regression on the stated log-odds (Cox, Biometrika 45, 1958), with jackknife intervals by
     stretches; the parts of the Brier score in tenths (Murphy, Journal of Applied Meteorology 12, 1973), and what is left
@@ -62,8 +62,9 @@ def calibration_check(result: LadderResult) -> CalibrationResult:
     >>> abs(whole - parts["brier"]) < 1e-12
     True
     """
-    task, y, p = result.bundle.task, result.rows.y, result.answers["full"]
-    if not task.probabilities:
+    task, answers = result.bundle.task, result.answers["full"]
+    y, p = task.came(result.rows.y, answers), task.single(answers)
+    if not (task.probabilities or task.classes):
         raise ModelError(f"calibration: expected answers that are probabilities; those of a {task.name} are none")
     if len(np.unique(y)) < 2:
         raise ModelError(f"calibration: expected outcomes of both kinds; got {np.unique(y).tolist()} alone")

@@ -1,5 +1,7 @@
 """The model card: one page for whoever decides about a model (Mitchell et al., FAT* 2019)."""
 
+import numpy as np
+
 from ringbound.evaluation.ablation import AblationResult
 from ringbound.evaluation.calibration import CalibrationResult
 from ringbound.evaluation.coverage import IntervalTable
@@ -87,6 +89,9 @@ def model_card(
             f"{answer} for them {without_:.3f}, for the others {with_:.3f}.\n\n"
         )
     outcome = f"mean {problem.label} {result.rows.y.mean():.3f}"
+    if task.classes:
+        shares = zip(task.classes, np.bincount(result.rows.y.astype(int), minlength=len(task.classes)), strict=True)
+        outcome = ", ".join(f"{name} {count / len(result.rows):.1%}" for name, count in shares)
     return Card(
         f"# Model card: {problem.name}, version {model.version}\n\n"
         f"**Question.** {problem.question}\n\n"

@@ -11,6 +11,7 @@ from ringbound.evaluation.answers import Evaluation
 from ringbound.evaluation.by_slice import paired_slices
 from ringbound.evaluation.tenths import calibration_table
 from ringbound.evaluation.uncertainty import Difference, paired
+from ringbound.problem.packed import from_column
 from ringbound.problem.task import Task
 
 
@@ -37,8 +38,9 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
     `ModelError` where there is nothing to compare.
     """
     task = after.task
-    if before.task.name != task.name:
-        raise ModelError(f"comparison: expected models of one task; got {before.task.name} and {task.name}")
+    if (before.task.name, before.task.classes) != (task.name, task.classes):
+        sides = (f"{one.name} of {', '.join(one.classes)}" if one.classes else one.name for one in (before.task, task))
+        raise ModelError(f"comparison: expected models of one task; got {' and '.join(sides)}")
     joined = after.rows.merge(
         before.rows[["id", "truth", "full"]].rename(columns={"full": "before", "truth": "truth_before"}), on="id"
     ).rename(columns={"full": "after"})
@@ -49,7 +51,7 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
             f"comparison: expected rows of two blocks or more that both models answered; got {len(rows)} rows; "
             "evaluate both on the same period"
         )
-    y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
+    y, first, second = (from_column(rows[name]) for name in ("truth", "before", "after"))
     blocks = rows["block"].to_numpy()
     return Comparison(
         rows,
@@ -58,7 +60,10 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
         int((~same).sum()),
         paired(y, first, second, blocks, task.metrics, draws=draws, seed=seed),
         changed_slices(rows, after.facts.slices, task=task, draws=draws, seed=seed, least_rows=least_rows),
-        {name: calibration_table(y, p) for name, p in (("before", first), ("after", second))},
+        {
+            name: calibration_table(task.came(y, p), task.single(p))
+            for name, p in (("before", first), ("after", second))
+        },
     )
 
 
@@ -66,7 +71,7 @@ def changed_slices(
     rows: pd.DataFrame, by: Sequence[str], *, task: Task, draws: int, seed: int, least_rows: int
 ) -> pd.DataFrame:
     """Return how the mean loss of compared rows changes in each slice of `by`; these slices are judged together."""
-    y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
+    y, first, second = (from_column(rows[name]) for name in ("truth", "before", "after"))
     named = rows.assign(loss_before=task.losses(y, first), loss_after=task.losses(y, second))
     columns = {"before": "loss_before", "after": "loss_after", "block": "block"}
     return paired_slices(named, by, **columns, draws=draws, seed=seed, least=least_rows)

@@ -13,7 +13,8 @@ from ringbound.evaluation.uncertainty import Estimate, mean_of
 
 @dataclass(frozen=True)
 class IntervalTable(Shown):
-    """One row for all rows and one a slice: rows, the share of outcomes that are covered with its interval, mean width.
+    """One row for all rows and one a slice: rows, the share of outcomes that are covered with its interval, mean width,
+    of sets of classes how many these are.
 
     `promised` is the share that intervals are to hold.
     """
@@ -57,11 +58,16 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
     ringbound.errors.ModelError: intervals: expected answers that have some; those of a classification have none
     """
     rows, task = result.rows, result.bundle.task
-    ends = result.bundle.bounds(result.answers["full"], np.full(len(rows), "full", object))
+    answers, rung = result.answers["full"], np.full(len(rows), "full", object)
+    if task.classes:
+        there = result.bundle.within(answers, rung)
+        ends = None if there is None else (there[np.arange(len(rows)), rows.y.astype(int)], there.sum(axis=1))
+    else:
+        ends = result.bundle.bounds(answers, rung)
     if ends is None or task.coverage is None or np.isnan(ends[0]).any():
         raise ModelError(f"intervals: expected answers that have some; those of a {task.name} have none")
-    low, high = ends
-    inside = ((low <= rows.y) & (rows.y <= high)).astype(float)
+    inside, wide = ends if task.classes else ((ends[0] <= rows.y) & (rows.y <= ends[1]), ends[1] - ends[0])
+    inside = inside.astype(float)
     parts = [("", "all", np.arange(len(rows)))]
     for name in map(str, by):
         groups = by.groupby(name, sort=True, observed=True).indices
@@ -75,7 +81,7 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
         found = mean_of(inside[places], rows.blocks[places], draws=draws, seed=seed, stretch=rows.problem.stretch)
         one = Estimate(found.value, *found.interval(mean=True))
         covered = covered or one
-        width = float((high - low)[places].mean())
+        width = float(wide[places].mean())
         table.append((name, value, len(places), one.value, max(one.low, 0.0), min(one.high, 1.0), width))
     if covered is None:
         raise ModelError("intervals: expected rows of at least 2 blocks; measure on more of them")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ringbound.display.figures import BLUE, GREY, Plot, panels
 from ringbound.display.tables import Shown
+from ringbound.errors import ModelError
 from ringbound.models.bundle import Bundle
 from ringbound.problem.declaration import Problem
 from ringbound.problem.training import Rows
@@ -68,6 +69,8 @@ def effect_table(bundle: Bundle, rows: Rows, *, seed: int) -> EffectTable:
     some = rows.where(np.random.default_rng(seed).choice(len(rows), size, replace=False))
     encoder = bundle.full.encoder
     X = encoder.matrix(some.features)
+    if bundle.task.classes:
+        raise ModelError("effects: expected answers of one number; of classes, explanations say why row by row")
     effects = bundle.full.explain(X).values
     sizes = np.abs(effects).mean(axis=0)
     order = np.argsort(-sizes, kind="stable")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ringbound.display.tables import Shown
+from ringbound.problem.packed import unpack
 from ringbound.problem.task import Task
 from ringbound.store import Judged
 
@@ -35,7 +36,10 @@ def judged_table(judged: Sequence[Judged], task: Task) -> JudgedTable:
     """
     rows = pd.DataFrame(judged, columns=list(Judged._fields))
     known = rows[rows["outcome"].notna()]
-    loss = pd.Series(task.losses(known["outcome"].to_numpy(float), known["answer"].to_numpy(float)), known.index, float)
+    answers = unpack(task, known["answer"].tolist(), known["answers"].tolist())
+    y = known["outcome"].to_numpy(float)
+    came = pd.Series(task.came(y, answers), known.index, float)
+    loss = pd.Series(task.losses(y, answers), known.index, float)
     by = [rows["model_version"].rename("model"), rows["rung"]]
     return JudgedTable(
         pd.DataFrame(
@@ -43,7 +47,7 @@ def judged_table(judged: Sequence[Judged], task: Task) -> JudgedTable:
                 "predictions": rows.groupby(by).size(),
                 "outcomes": rows["outcome"].notna().groupby(by).sum(),
                 f"mean {task.answer}": known.groupby(by)["answer"].mean(),
-                "mean outcome": known.groupby(by)["outcome"].mean(),
+                "mean outcome": came.groupby(by).mean(),
                 task.loss: loss.groupby(by).mean(),
             }
         ).reset_index()

@@ -21,6 +21,8 @@ from ringbound.problem.declaration import PRIOR
 from ringbound.problem.metrics import auc
 from ringbound.problem.training import Rows
 
+MOST_WRITTEN = 12
+"""Classes up to which shares are written into their fields."""
 COLOURS = {"full": BLUE, "reduced": OCHRE, "prior": GREY}
 
 
@@ -84,7 +86,9 @@ class LadderResult(Shown):
         return Ladder(self.bundle.version, self.estimates, self.bundle.model.left_out)
 
     def figure(self) -> Plot:
-        """Draw how the rungs rank and how they are calibrated; for a regression, what was predicted and observed."""
+        """Draw how rungs rank and are calibrated; of numbers what was predicted and came, of classes what was decided."""
+        if self.bundle.task.classes:
+            return self._confusion()
         if not isinstance(self.bundle.task, Classification):
             return self._scatter()
         figure, (left, right) = panels(9, 3.4, 2)
@@ -106,6 +110,31 @@ class LadderResult(Shown):
         right.plot([0, 0.9], [0, 0.9], color="#ddd", zorder=0)
         title = "Calibration, tenths of the rows"
         right.set(xlabel="predicted", ylabel="observed (± 2 standard errors)", title=title)
+        return Plot(figure)
+
+    def _confusion(self) -> Plot:
+        task, y, answers = self.bundle.task, self.rows.y.astype(int), self.answers["full"]
+        n = len(task.classes)
+        counts = np.zeros((n, n))
+        np.add.at(counts, (y, np.argmax(answers, axis=1)), 1)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        figure, (left, right) = panels(9.5, 3 + 0.15 * n, 2)
+        left.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(n, n) if n <= MOST_WRITTEN else ():
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            left.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", color=colour, fontsize=8)
+        left.set_xticks(range(n), task.classes, rotation=45, ha="right", fontsize=8)
+        left.set_yticks(range(n), task.classes, fontsize=8)
+        left.set(xlabel="decided", ylabel="came", title="Of each class, how it was decided")
+        for name, given in self.answers.items():
+            if name in COLOURS:
+                bins = calibration_table(task.came(self.rows.y, given), task.single(given), units=self.units)
+                style = {"color": COLOURS[name], "marker": "o", "markersize": 3, "linewidth": 1, "label": name}
+                right.errorbar(bins["predicted"], bins["observed"], yerr=2 * bins["standard_error"], **style)
+        right.plot([0, 1], [0, 1], color="#ddd", zorder=0)
+        title = "Calibration of the likeliest class"
+        right.set(xlabel="its probability", ylabel="how often it came (± 2 standard errors)", title=title)
+        right.legend(frameon=False, fontsize=8)
         return Plot(figure)
 
     def _scatter(self) -> Plot:

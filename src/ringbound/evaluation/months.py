@@ -103,6 +103,6 @@ def _months(
         if len(set(blocks)) > 1:
             low, high = mean_of(gain, blocks, draws=draws, seed=seed).interval(mean=True)
         rank = ranking(y, p, np.ones(len(y)))
-        row = [month, seen, len(y), y.mean(), losses.mean(), others.mean(), gain.mean(), low, high, rank]
+        row = [month, seen, len(y), task.came(y, p).mean(), losses.mean(), others.mean(), gain.mean(), low, high, rank]
         table.append(row)
     return MonthTable(pd.DataFrame(table, columns=COLUMNS))

@@ -12,7 +12,9 @@ from ringbound.display.tables import Shown
 from ringbound.errors import ProblemError
 from ringbound.evaluation.by_slice import slices as sliced
 from ringbound.evaluation.ladder import LadderResult
-from ringbound.problem.metrics import HIGHER_IS_BETTER
+from ringbound.problem import metrics
+from ringbound.problem.metrics import higher_is_better
+from ringbound.problem.packed import as_column
 from ringbound.problem.training import Rows
 
 ONE_SIDED = ("false_negative_rate",)
@@ -38,7 +40,7 @@ class SliceTable(Shown):
 
     def weakest(self, count: int = 3) -> pd.DataFrame:
         """Return the slices that the metric is worst in, the metric as it is taken to be when all are looked at together."""
-        return self.table.sort_values("shrunk", ascending=self.metric in HIGHER_IS_BETTER).head(count)
+        return self.table.sort_values("shrunk", ascending=higher_is_better(self.metric)).head(count)
 
     def figure(self, by: str) -> Plot:
         """Draw the slices of one column with their intervals; the line is all rows."""
@@ -110,8 +112,11 @@ def slice_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: int
     'light'
     """
     task, rows = result.bundle.task, result.rows
-    scored = by.assign(_y=rows.y, _answer=result.answers["full"], _block=rows.blocks)
+    answers = result.answers["full"]
+    scored = by.assign(_y=rows.y, _answer=as_column(answers), _block=rows.blocks)
+    scored = scored.assign(_came=task.came(rows.y, answers), _single=task.single(answers))
     columns: dict[str, Any] = {"y": "_y", "p": "_answer", "block": "_block", "metric": task.metrics[task.ranking]}
+    columns["shown"] = ("_came", "_single")
     table = sliced(
         scored,
         [str(name) for name in by],
@@ -127,8 +132,9 @@ def slice_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: int
 def bias_table(result: LadderResult, by: pd.DataFrame, *, least_rows: int) -> BiasTable:
     """Return how groups fare, by the problem's guarded slices.
 
-    For a classification fairlearn's selection rate and false-negative rate (Bird et al., 2020); for a regression the
-    mean error. Groups differ in outcome, so equal rates are not the aim; a group that fares far worse is what to look for.
+    For a classification fairlearn's selection rate and false-negative rate (Bird et al., 2020); for a number the mean error,
+    for classes the share that was wrong. Groups differ in outcome, so equal rates are not the aim; a group that fares far
+    worse is what to look for.
 
     >>> from ringbound.testing import examples
     >>> by = slices_of(examples.later(), examples.past())
@@ -138,10 +144,15 @@ def bias_table(result: LadderResult, by: pd.DataFrame, *, least_rows: int) -> Bi
     y, answers = result.rows.y, result.answers["full"]
     task = result.bundle.task
     decided = task.decide(answers)
-    if decided is not None:
+    if task.classes:
+        measured: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+            "error_rate": lambda truth, answer: 1 - metrics.accuracy(truth, answer, np.ones(len(truth)))
+        }
+        given, worst = answers, "error_rate"
+    elif decided is not None:
         from fairlearn.metrics import false_negative_rate, selection_rate
 
-        measured: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+        measured = {
             "selection_rate": selection_rate,
             "false_negative_rate": false_negative_rate,
         }
@@ -149,7 +160,7 @@ def bias_table(result: LadderResult, by: pd.DataFrame, *, least_rows: int) -> Bi
     else:
         measured = {"mean_error": lambda truth, answer: float(np.mean(np.asarray(answer) - np.asarray(truth)))}
         given, worst = answers, "mean_error"
-    groups = []
+    came, groups = task.came(y, answers), []
     for name in result.rows.problem.guarded:
         for group, places in by.groupby(name, sort=True, observed=True).indices.items():
             if len(places) >= least_rows:
@@ -157,7 +168,7 @@ def bias_table(result: LadderResult, by: pd.DataFrame, *, least_rows: int) -> Bi
                 if worst in ONE_SIDED and not y[places].any():
                     values[worst] = float("nan")  # no yes to miss
                 groups.append(
-                    {"by": name, "group": str(group), "rows": len(places), "outcome": y[places].mean(), **values}
+                    {"by": name, "group": str(group), "rows": len(places), "outcome": came[places].mean(), **values}
                 )
     table = pd.DataFrame(groups, columns=["by", "group", "rows", "outcome", *measured])
     overall = measured[worst](y, given)

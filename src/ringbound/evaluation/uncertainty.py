@@ -18,13 +18,13 @@ from scipy import stats
 
 from ringbound.errors import ModelError
 from ringbound.problem.metrics import (
-    AT_MOST_ONE,
-    HIGHER_IS_BETTER,
+    CALIBRATION_ERRORS,
     MAY_BE_NEGATIVE,
     SIGNED,
     Metric,
+    at_most_one,
     auc_within,
-    calibration_error,
+    higher_is_better,
     root_mean_squared_error,
     weight_of,
 )
@@ -187,7 +187,9 @@ def resample(
     # glibc reuses freed memory up to the size of the largest block freed so far, at most 32 MB (mallopt(3),
     # M_MMAP_THRESHOLD); else more than half of the time below goes into page faults.
     np.empty(31 << 20, np.uint8)
-    order = np.argsort(p, kind="stable")  # metrics that rank sort what is sorted already
+    order = np.argsort(
+        p if p.ndim == 1 else p.max(axis=1), kind="stable"
+    )  # metrics that rank sort what is sorted already
     y, p, place = y[order], p[order], place[order]
     unit = stretches(len(names), stretch)
     counts = draw_weights(unit[-1] + 1, draws, seed).astype(np.float64)
@@ -244,11 +246,11 @@ def bootstrap(
 
 
 def _estimate(metric: Metric, one: Resampled) -> Estimate:
-    if metric is calibration_error:
+    if metric in CALIBRATION_ERRORS:
         return _gap(one)
     low, high = one.interval(mean=weight_of(metric) is not None)
     low = low if metric in MAY_BE_NEGATIVE else max(low, 0.0)
-    return Estimate(one.value, low, min(high, 1.0) if metric in AT_MOST_ONE else high)
+    return Estimate(one.value, low, min(high, 1.0) if at_most_one(metric) else high)
 
 
 def _gap(one: Resampled) -> Estimate:
@@ -310,4 +312,4 @@ def mean_of(values: np.ndarray, blocks: np.ndarray, *, draws: int, seed: int, st
 def _judge(metric: str, change: Estimate) -> Judgement:
     if not np.isfinite([change.value, change.low, change.high]).all() or change.low <= 0 <= change.high:
         return "inconclusive"
-    return "better" if (change.value > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+    return "better" if (change.value > 0) == higher_is_better(metric) else "worse"

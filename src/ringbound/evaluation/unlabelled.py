@@ -43,7 +43,11 @@ def unlabelled_table(result: LadderResult, training: TrainingTable, *splits: str
             rows[name] = {"rows": 0, "share": 0.0}
             continue
         decided = bundle.task.decide(given)
-        rows[name] = {"rows": len(given), "share": len(given) / asked, f"mean {bundle.task.answer}": given.mean()}
-        if decided is not None:
+        rows[name] = {
+            "rows": len(given),
+            "share": len(given) / asked,
+            f"mean {bundle.task.answer}": bundle.task.single(given).mean(),
+        }
+        if decided is not None and not bundle.task.classes:
             rows[name]["decided yes"] = decided.mean()
     return UnlabelledTable(pd.DataFrame(rows).T.astype({"rows": int}))

@@ -13,6 +13,7 @@ from ringbound.features.history import PAST
 from ringbound.monitoring.read import columns_of_rows
 from ringbound.problem.declaration import Problem
 from ringbound.problem.outcome import EventOutcome
+from ringbound.problem.task import Task
 from ringbound.store import AskedRow, Outcome, Store
 
 BATCH = 2000
@@ -45,7 +46,7 @@ def derive_outcomes(store: Store, problem: Problem, *, since: int, through: int)
             f"problem {problem.name}: expected an outcome=EventOutcome(…) that says how events tell outcomes; it has none; "
             "declare one, or send outcomes to /outcomes"
         )
-    told = _told_by_events(store, problem.outcome, since, through)
+    told = _told_by_events(store, problem.outcome, problem.task, since, through)
     questions = new = 0
     for rows in store.asked(since, through):
         questions += len(rows)
@@ -62,7 +63,7 @@ def derive_outcomes(store: Store, problem: Problem, *, since: int, through: int)
 
 
 def _told_by_events(
-    store: Store, outcome: EventOutcome, since: int, through: int
+    store: Store, outcome: EventOutcome, task: Task, since: int, through: int
 ) -> dict[object, list[tuple[int, int, float]]]:
     """Return what events say, by key: when it happened, when it was known, what came."""
     events = store.since(outcome.source, since, through)
@@ -72,7 +73,7 @@ def _told_by_events(
     frame["id"] = [event.id for event in events]
     frame["time"] = pd.to_datetime([event.time for event in events], unit="us", utc=True)
     keys = _by(outcome.of_event, frame, "of_event")
-    values = pd.Series(_by(outcome.value, frame, "value"), dtype="float64").to_numpy()
+    values = task.encode(pd.Series(_by(outcome.value, frame, "value"), dtype=None if task.classes else "float64"))
     found: dict[object, list[tuple[int, int, float]]] = {}
     for event, key, value in zip(events, keys, values.tolist(), strict=True):
         if isinstance(key, str) and np.isfinite(value):

@@ -1,7 +1,7 @@
 """What a service was asked, what it answered and what came of it, as a source of ingest."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ class Feedback:
     """Questions that a service was asked and whose outcome is final, each with what was answered and who told the outcome.
 
     `store` is its URL, which may name environment variables (`$STORE_URL`); `fields` are the request's fields that are
-    wanted, by kind; `mature` says how long after a question its outcome is final, as the problem does. Outcomes that are
-    implausible or contradictory, or come from a key that contradicts all others, are put aside with the reason; see
-    `suspects`. The store is read, with its archive (by default that of the workspace), and never written.
+    wanted, by kind; `classes` are the task's, if it has some; `mature` says how long after a question its outcome is final,
+    as the problem does. Outcomes that are implausible or contradictory, or come from a key that contradicts all others, are
+    put aside with the reason; see `suspects`. The store is read, with its archive (by default that of the workspace), and
+    never written.
 
     >>> from ringbound.testing import examples
     >>> source = Feedback(examples.answered_store(), {"depot": "string"}, mature="1d")
@@ -38,13 +39,14 @@ class Feedback:
     store: str
     fields: Mapping[str, str] = field(hash=False)
     mature: str = "1d"
+    classes: Sequence[str] = ()
     archive: Path | None = None
     incremental = False
 
     @property
     def columns(self) -> dict[str, str]:
         """All columns of its rows, by kind."""
-        return OWN | dict(self.fields)
+        return OWN | ({"outcome": "string"} if self.classes else {}) | dict(self.fields)
 
     def describe(self) -> str:
         """Return what it is, without what may be secret."""
@@ -80,6 +82,8 @@ class Feedback:
         raw: dict[str, Any] = {name: good[name].astype(object).where(good[name].notna(), None).tolist() for name in OWN}
         for name in ("at", "available_at"):
             raw[name] = pd.to_datetime(good[name], unit="us", utc=True).dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ").tolist()
+        if self.classes:
+            raw["outcome"] = [self.classes[int(place)] for place in raw["outcome"]]
         raw |= columns_of_records(questions, self.fields) if questions else {name: [] for name in self.fields}
         raw |= {name: [None] * len(good) for name in self.fields if name not in raw}
         rows, unread = typed(raw, self.columns, self.describe(), missing=MISSING, zone=None)

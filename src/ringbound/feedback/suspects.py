@@ -27,7 +27,8 @@ def suspects(outcomes: pd.DataFrame) -> pd.Series:
     """Return why each of n outcomes is not learnt from, missing where it is; (n,) of texts.
 
     `outcomes` has `prediction_id`, `at` and `time` (int64 microseconds: of the question, of the outcome), `answer`,
-    `outcome`, `told_by`, and `contradicted`, by whom another value was told with the same time, missing where by nobody.
+    `outcome`, `told_by`, and `contradicted`, by whom another value was told with the same time, missing where by nobody,
+    and for classes `decided`.
 
     >>> rows = [("a", 10, 20, 0.2, 1.0, "shop", None), ("b", 10, 5, 0.2, 0.0, "shop", None)]
     >>> names = ["prediction_id", "at", "time", "answer", "outcome", "told_by", "contradicted"]
@@ -60,6 +61,8 @@ def erring_keys(outcomes: pd.DataFrame) -> dict[tuple[int, str], str]:
     probable = answer.between(0, 1).all() and outcomes["outcome"].isin([0.0, 1.0]).all()
     expected = 2 * answer * (1 - answer) if probable else 0.0 * answer  # of a number, nobody knows how far it is off
     error = (outcomes["outcome"] - answer).abs()
+    if "decided" in outcomes and outcomes["decided"].notna().all():  # classes: the likeliest came, or another
+        error, expected = (outcomes["outcome"] != outcomes["decided"]).astype(float), 1 - answer
     table = pd.DataFrame({"day": day, "week": outcomes["at"] // WEEK_US, "key": outcomes["told_by"], "error": error})
     table = table.assign(expected=expected, excess=error - expected)
     of_day = table.groupby("day")["excess"].agg(["size", "mean", "var"]).rename(columns={"size": "all"})

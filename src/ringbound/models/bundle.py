@@ -37,13 +37,13 @@ from ringbound.models.facts import (
     digest,
     version_of,
 )
-from ringbound.models.intervals import Intervals, bounds
-from ringbound.models.linear import LinearModel
+from ringbound.models.intervals import Intervals, bounds, within
+from ringbound.models.linear import LinearModel, SeveralLinear
 from ringbound.models.prior import PriorTable
 from ringbound.models.rung import LostModel, Model, Rung
 from ringbound.models.trees import TreeModel
 from ringbound.problem.declaration import Problem, load_problem
-from ringbound.problem.task import Task
+from ringbound.problem.task import Task, repeated
 from ringbound.problem.tasks import task_from_json
 from ringbound.workspace.records import Record
 
@@ -97,7 +97,7 @@ class Bundle:
         answers: dict[str, Answer] = {"full": self.full.answer}
         answers |= {"reduced": self.reduced.answer} if self.reduced else {}
         answers |= {"prior": self.prior.predict} if self.prior else {}
-        return answers | {"default": lambda features: np.full(len(next(iter(features.values()))), default)}
+        return answers | {"default": lambda features: repeated(default, len(next(iter(features.values()))))}
 
     def rung(self, name: str) -> Rung:
         """Return one of the rungs that answer from a vector: full or reduced; `BundleError` where it has none."""
@@ -110,6 +110,10 @@ class Bundle:
         """Return the ends of the intervals of answers (n,) by `rungs`, (n,) each; None where answers have none."""
         return bounds(self.facts.intervals, answers, rungs)
 
+    def within(self, answers: np.ndarray, rungs: np.ndarray) -> np.ndarray | None:
+        """Return which classes are of the sets of answers (n, classes) by `rungs`; None where answers have none."""
+        return within(self.facts.sets, answers, rungs)
+
     def predict(self, columns: Mapping[str, Column], windowed: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Return (n,) answers of the full model for request columns and windowed values of n rows."""
         return self.full.answer(self.features.compute(columns, self.references, windowed))
@@ -121,7 +125,7 @@ def write_bundle(
     problem: Problem,
     full: Rung,
     references: Mapping[str, Reference],
-    default: float,
+    default: float | list[float],
     learnt: Learnt,
     reduced: Rung | None = None,
     prior: PriorTable | None = None,
@@ -130,6 +134,7 @@ def write_bundle(
     warning: str = "",
     entry: str = "",
     intervals: Mapping[str, Intervals] | None = None,
+    sets: Mapping[str, float] | None = None,
     profile: Record | None = None,
 ) -> BundleFacts:
     """Write a bundle and return what it is; the same inputs give the same bytes.
@@ -148,7 +153,7 @@ def write_bundle(
         if isinstance(rung.model, TreeModel):
             rung.model.write(folder / file)
             contents[file] = (folder / file).read_bytes()
-        elif isinstance(rung.model, LinearModel):
+        elif isinstance(rung.model, LinearModel | SeveralLinear):
             contents[file] = _json(rung.model.to_json())
         vocabularies = list(rung.encoder.vocabularies.items())
         fitted[name] = RungFacts(file, rung.encoder.numbers, vocabularies, rung.calibration)
@@ -172,7 +177,11 @@ def write_bundle(
         learnt=learnt,
     )
     facts = BundleFacts(
-        model, fitted, dict(intervals or {}), {name: digest(content) for name, content in contents.items()}
+        model,
+        fitted,
+        dict(intervals or {}),
+        dict(sets or {}),
+        {name: digest(content) for name, content in contents.items()},
     )
     facts = replace(facts, model=replace(model, version=version_of(facts)))
     facts.write(folder / FACTS)
@@ -228,7 +237,8 @@ def load_rung(folder: Path, facts: BundleFacts, name: str, damaged: Sequence[str
     elif about.file.endswith(".treelite"):
         model = TreeModel.read(folder / about.file, len(encoder.names))
     else:
-        model = LinearModel.from_json(json.loads((folder / about.file).read_text("utf-8")))
+        plain = json.loads((folder / about.file).read_text("utf-8"))
+        model = SeveralLinear.from_json(plain) if "classes" in plain else LinearModel.from_json(plain)
     return Rung(encoder, model, about.calibration)
 
 

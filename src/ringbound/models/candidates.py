@@ -9,7 +9,7 @@ import optuna
 import treelite
 from threadpoolctl import threadpool_limits
 
-from ringbound.models.linear import LinearModel, design, learn_scales
+from ringbound.models.linear import LinearModel, SeveralLinear, design, learn_scales
 from ringbound.models.rung import Model
 from ringbound.models.trees import TreeModel
 from ringbound.problem.task import Task
@@ -41,11 +41,11 @@ class Candidate:
 
 def fit_linear(
     X: np.ndarray, y: np.ndarray, *, sizes: list[int], task: Task, seed: int, strength: float
-) -> LinearModel:
+) -> LinearModel | SeveralLinear:
     """Fit a linear model with L2 penalty 1 / `strength` on scaled columns and indicators.
 
-    Logistic regression for probabilities, Poisson regression for counts, ridge regression for means; for a quantile, ridge
-    regression whose answers are moved by that quantile of their errors.
+    Logistic regression for probabilities, of several classes together, Poisson regression for counts, ridge regression for
+    means; for a quantile, ridge regression whose answers are moved by that quantile of their errors.
 
     >>> from ringbound.problem.numbers import Regression
     >>> X = np.arange(100.0)[:, None]
@@ -57,6 +57,11 @@ def fit_linear(
 
     scales = learn_scales(X, sizes)
     with threadpool_limits(1):
+        if task.classes:
+            X, y, weights = _with_each_class(X, y, task)
+            several = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(design(X, scales), y, weights)
+            margins = zip(several.coef_.tolist(), several.intercept_.tolist(), strict=True)
+            return SeveralLinear([LinearModel(scales, each, base, "identity") for each, base in margins])
         if task.link == "logistic":
             fitted = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(design(X, scales), y)
         elif task.link == "log":  # its loss is a mean, so the penalty is one too
@@ -101,8 +106,11 @@ def fit_trees(
         "penalty": penalty,
     }
     model = _boosting(sizes, task, seed, max_iter=iterations, early_stopping=False, **chosen)
+    weights = None
+    if task.classes:
+        X, y, weights = _with_each_class(X, y, task)
     with threadpool_limits(1):
-        model.fit(X, y)
+        model.fit(X, y, sample_weight=weights)
     with np.errstate(invalid="ignore"):  # treelite casts the NaN in numeric columns' places for categories
         return TreeModel(treelite.sklearn.import_model(model), columns=X.shape[1])
 
@@ -130,12 +138,23 @@ def follow_trees(
     """
     stop: dict[str, Any] = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": PATIENCE, "tol": 0.0}
     model = _boosting(sizes, task, seed, max_iter=most, **stop, **arguments)
+    weights = None
+    if task.classes:
+        X, y, weights = _with_each_class(X, y, task)
     with threadpool_limits(1):
-        model.fit(X, y, X_val=later_X, y_val=later_y)
+        model.fit(X, y, sample_weight=weights, X_val=later_X, y_val=later_y)
     losses = -np.asarray(model.validation_score_[1:])  # before the first step there is a score too
     if task.link == "log":  # half a deviance, without what depends on the outcomes alone
         return 2 * losses + task.losses(later_y, np.ones(len(later_y))).mean() - 2
     return 2 * losses if task.link == "identity" and task.level is None else losses  # it halves squared errors
+
+
+def _with_each_class(X: np.ndarray, y: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, outcomes and weights with a row of nothing, half as heavy, for each class that never came."""
+    missing = np.setdiff1d(np.arange(len(task.classes)), y).astype(np.float64)
+    nothing = np.full((len(missing), X.shape[1]), np.nan)
+    weights = np.concatenate([np.ones(len(y)), np.full(len(missing), 0.5)])
+    return np.vstack([X, nothing]), np.concatenate([y, missing]), weights
 
 
 def _boosting(
@@ -151,7 +170,8 @@ def _boosting(
 ) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    kind = HistGradientBoostingClassifier if task.probabilities else HistGradientBoostingRegressor
+    by_class = task.link in ("logistic", "softmax")
+    kind = HistGradientBoostingClassifier if by_class else HistGradientBoostingRegressor
     if task.link == "log":
         more["loss"] = "poisson"
     elif task.level is not None:

@@ -10,7 +10,7 @@ the Shapley value are such integrals of t^k (1 - t)^(d-1-k). The integrand is a 
 Gauss-Legendre quadrature integrates exactly with d / 2 points.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,7 +19,7 @@ import scipy.sparse
 import treelite
 
 from ringbound.errors import ModelError
-from ringbound.models.linear import LinearModel
+from ringbound.models.linear import LinearModel, SeveralLinear
 from ringbound.models.trees import TreeModel
 
 LEAF, CATEGORICAL = 0, 2
@@ -40,20 +40,20 @@ BLOCK = 4_000_000
 class Effects:
     """What each column adds to the margin of n rows, (n, columns): with `base`, these add up to `margin`, (n,).
 
-    The margin is the log-odds of a probability before calibration, the logarithm of a count; of a regression or a forest
-    it is the answer itself.
+    `base` is one number or, where different classes are explained, (n,). The margin is the log-odds of a probability before
+    calibration, the logarithm of a count; of a regression or a forest it is the answer itself.
     """
 
-    base: float
+    base: float | np.ndarray
     values: np.ndarray
 
     @property
     def margin(self) -> np.ndarray:
         """What the effects add up to, (n,)."""
-        return self.base + self.values.sum(axis=1)
+        return np.asarray(self.base + self.values.sum(axis=1))
 
 
-def explainer_of(model: TreeModel | LinearModel) -> Callable[[np.ndarray], Effects]:
+def explainer_of(model: TreeModel | LinearModel | SeveralLinear) -> Callable[[np.ndarray], Effects]:
     """Return what says, for X (n, columns), what each column adds to the model's margin.
 
     >>> from ringbound.models.linear import LinearModel, Scale
@@ -61,9 +61,32 @@ def explainer_of(model: TreeModel | LinearModel) -> Callable[[np.ndarray], Effec
     >>> explain(np.array([[5.0]])).values
     array([[6.]])
     """
+    if isinstance(model, SeveralLinear):
+        return _of_likeliest(model, [explainer_of(part) for part in model.parts])
+    if isinstance(model, TreeModel) and model.classes > 2:
+        several = [TreeExplainer(_paths(model.model, one), model.columns).effects for one in range(model.classes)]
+        return _of_likeliest(model, several)
     if isinstance(model, TreeModel):
         return TreeExplainer(_paths(model.model), model.columns).effects
     return lambda X: Effects(model.intercept, np.column_stack([np.empty((len(X), 0)), *model.terms(X)]))
+
+
+def _of_likeliest(
+    model: TreeModel | SeveralLinear, several: Sequence[Callable[[np.ndarray], Effects]]
+) -> Callable[[np.ndarray], Effects]:
+    """Return what explains, of each row, by how much the margin of its likeliest class is above the mean of all classes'.
+
+    That a margin moves with all others together changes no probability, so their mean is taken off.
+    """
+
+    def explain(X: np.ndarray) -> Effects:
+        each = [one(X) for one in several]
+        values, base = np.stack([one.values for one in each]), np.array([np.asarray(one.base) for one in each])
+        chosen = np.argmax(model.predict(X), axis=1)
+        rows = np.arange(len(X))
+        return Effects((base - base.mean())[chosen], values[chosen, rows] - values.mean(axis=0))
+
+    return explain
 
 
 @dataclass
@@ -86,22 +109,25 @@ class Paths:
     steps: list[tuple[int, int, bool]] = field(default_factory=list)
 
 
-def _paths(model: treelite.Model) -> Paths:
-    """Read a model; `ModelError` where its answer is not made of one margin.
+def _paths(model: treelite.Model, of_class: int | None = None) -> Paths:
+    """Read a model, or the trees of one of its classes; `ModelError` where its answer is not made of one margin.
 
     By its fields, not from `dump_as_json`: that has no text for the infinite thresholds by which missing values are told
     from all others.
     """
     header = model.get_header_accessor().get_field
     kind, targets, classes = header("postprocessor"), int(header("num_target")[0]), int(np.max(header("num_class")))
-    if kind not in MARGINS or targets != 1 or classes > 2:
+    if of_class is None and (kind not in MARGINS or targets != 1 or classes > 2):
         raise ModelError(
             f"explain: expected trees with one answer, by {', '.join(MARGINS)}; "
             f"got {kind}, {targets} targets, {classes} classes"
         )
     share = 1 / model.num_tree if header("average_tree_output")[0] else 1.0
-    paths = Paths(float(header("base_scores")[-1]))
+    classes_of = header("class_id")
+    paths = Paths(float(header("base_scores")[-1 if of_class is None else of_class]))
     for number in range(model.num_tree):
+        if of_class is not None and classes_of[number] != of_class:
+            continue
         field = model.get_tree_accessor(number).get_field
         _walk({name: field(name) for name in FIELDS}, 0, [], share, paths)
     return paths

@@ -46,7 +46,7 @@ class ModelFacts(Record):
     entry: str
     task: dict[str, Any]
     features: str
-    default: float
+    default: float | list[float]
     cascade: Cascade | None
     rungs: list[str]
     left_out: dict[str, str]
@@ -66,7 +66,7 @@ class RungFacts:
 
 @dataclass(frozen=True)
 class BundleFacts(Record):
-    """bundle.json: what the model is, its fitted rungs, their answers' intervals, and the digest of every other file."""
+    """bundle.json: what the model is, its fitted rungs, their answers' intervals or sets, and every other file's digest."""
 
     format: ClassVar[int] = 4
     made_by: ClassVar[str] = "dvc repro tune"
@@ -74,6 +74,7 @@ class BundleFacts(Record):
     model: ModelFacts
     fitted: dict[str, RungFacts]
     intervals: dict[str, Intervals]
+    sets: dict[str, float]
     files: dict[str, str]
 
 

@@ -74,6 +74,33 @@ def _ends(errors: np.ndarray, tail: float) -> tuple[float, float]:
     return float(errors[beyond - 1]), float(errors[n - beyond])
 
 
+def learn_threshold(y: np.ndarray, answers: np.ndarray, coverage: float) -> float | None:
+    """Return the probability from which a class is of the set that holds `coverage` of the outcomes.
+
+    `y` (n,) are places, `answers` (n, classes) by models that had not seen them. None where there are too few rows.
+    Sadinle, Lei and Wasserman, Journal of the American Statistical Association 114 (2019): the smallest sets that do.
+
+    >>> answers = np.tile([0.7, 0.2, 0.1], (100, 1))
+    >>> learn_threshold(np.repeat([0.0, 1.0, 2.0], [70, 20, 10]), answers, 0.85)
+    0.2
+    """
+    beyond = int(np.floor((len(y) + 1) * (1 - coverage)))
+    if beyond < 1:
+        return None
+    return float(np.sort(answers[np.arange(len(y)), y.astype(int)])[beyond - 1])
+
+
+def within(thresholds: Mapping[str, float], answers: np.ndarray, rungs: np.ndarray) -> np.ndarray | None:
+    """Return which classes are of each answer's set, (n, classes) of booleans; the likeliest always is.
+
+    None where no rung has sets; of a rung that has none, all classes are.
+    """
+    if not thresholds:
+        return None
+    least = np.array([thresholds.get(str(name), 0.0) for name in rungs.tolist()])
+    return np.asarray((answers >= least[:, None]) | (answers == answers.max(axis=1, keepdims=True)))
+
+
 def bounds(
     intervals: Mapping[str, Intervals], answers: np.ndarray, rungs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:

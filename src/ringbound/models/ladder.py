@@ -17,11 +17,11 @@ from ringbound.models.calibration import Calibration, CalibrationTrial, try_cali
 from ringbound.models.cascade import Cascade, choose, frontier
 from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.facts import Learnt
-from ringbound.models.intervals import Intervals, learn_intervals
+from ringbound.models.intervals import Intervals, learn_intervals, learn_threshold
 from ringbound.models.prior import PriorTable, learn_prior
 from ringbound.models.rung import Rung
 from ringbound.models.selection import SearchResult
-from ringbound.problem.task import Task
+from ringbound.problem.task import Task, repeated
 from ringbound.problem.training import Rows, TrainingTable
 from ringbound.workspace.records import Record
 
@@ -71,8 +71,9 @@ class Fitted:
     full: Rung
     reduced: Rung | None
     prior: PriorTable | None
-    default: float
+    default: float | list[float]
     intervals: dict[str, Intervals]
+    sets: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -136,18 +137,27 @@ class LadderTrial(Shown):
         }
         problem = rows.problem
         prior = learn_prior(rows.features, rows.y, problem.prior, problem.task) if "prior" in self.kept else None
-        default = problem.task.constant(rows.y)
-        return Fitted(rows, models["full"], models.get("reduced"), prior, default, self.intervals())
+        default = np.asarray(problem.task.constant(rows.y), np.float64).tolist()
+        return Fitted(rows, models["full"], models.get("reduced"), prior, default, self.intervals(), self.sets())
 
     def intervals(self) -> dict[str, Intervals]:
         """Return what is known of each kept rung's errors on rows that it was not fitted on; nothing where none are asked."""
         task = self.full.rows.problem.task
-        if task.coverage is None:
+        if task.coverage is None or task.classes:
             return {}
         answers = {name: self.rungs[name].answers for name in self.kept}
         learnt = {
             name: learn_intervals(self.y, given, task.coverage, least=task.least) for name, given in answers.items()
         }
+        return {name: one for name, one in learnt.items() if one is not None}
+
+    def sets(self) -> dict[str, float]:
+        """Return, of classes, the probability from which one is of a set, by rung; nothing where no sets are asked."""
+        task = self.full.rows.problem.task
+        if task.coverage is None or not task.classes:
+            return {}
+        answers = {name: self.rungs[name].answers for name in self.kept}
+        learnt = {name: learn_threshold(self.y, given, task.coverage) for name, given in answers.items()}
         return {name: one for name, one in learnt.items() if one is not None}
 
 
@@ -183,7 +193,7 @@ def try_ladder(full: SearchResult, reduced: SearchResult) -> LadderTrial:
     folds = np.split(np.arange(len(y)), ends[:-1])
     later = np.concatenate(folds[1:]) if len(folds) > 1 else folds[0]
     task = problem.task
-    means = [np.full(len(fold.later), task.constant(validation.y[fold.past])) for fold in validation.folds]
+    means = [repeated(task.constant(validation.y[fold.past]), len(fold.later)) for fold in validation.folds]
     answers = {"prior": _prior_out_of_fold(full), "default": np.concatenate(means)}
     rungs = {}
     plain = {"full": full.out_of_fold()}
@@ -286,6 +296,7 @@ def write_model(
         learnt=learnt,
         entry=entry,
         intervals=fitted.intervals,
+        sets=fitted.sets,
         profile=profile,
     )
     bundle = load_bundle(folder)

@@ -1,7 +1,8 @@
 """A linear model as plain numbers, evaluated in one fixed order so that a row's answer never depends on its company."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -88,12 +89,45 @@ class LinearModel:
             yield np.where(missing, weights[at + width], known)
             at += width + 1
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return plain numbers and lists."""
         scales = [[s.size, s.mean, s.scale] for s in self.scales]
         return {"scales": scales, "weights": self.weights, "intercept": self.intercept, "link": self.link}
 
     @classmethod
-    def from_json(cls, plain: dict) -> "LinearModel":
+    def from_json(cls, plain: Mapping[str, Any]) -> "LinearModel":
         """Undo `to_json`."""
         return cls([Scale(*s) for s in plain["scales"]], plain["weights"], plain["intercept"], plain["link"])
+
+
+@dataclass(frozen=True)
+class SeveralLinear:
+    """One linear model a class, whose margins' softmax is the answer."""
+
+    parts: list[LinearModel]
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return (n, classes) answers for X (n, p)."""
+        return softmax(np.column_stack([part.predict(X) for part in self.parts]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers and lists."""
+        return {"classes": [part.to_json() for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "SeveralLinear":
+        """Undo `to_json`."""
+        return cls([LinearModel.from_json(part) for part in plain["classes"]])
+
+
+def softmax(margins: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, classes) for margins (n, classes), added up in one order so that a row stands by itself.
+
+    >>> softmax(np.log([[1.0, 2.0, 5.0]])).round(3).tolist()
+    [[0.125, 0.25, 0.625]]
+    """
+    powers = np.exp(margins - margins.max(axis=1, initial=-np.inf, keepdims=True))
+    total = np.zeros(len(powers))
+    for one in range(powers.shape[1]):
+        total = total + powers[:, one]
+    return np.asarray(powers / total[:, None])

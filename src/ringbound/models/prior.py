@@ -19,11 +19,11 @@ class PriorTable:
     """
 
     widths: dict[str, float | None]
-    values: dict[str, float]
-    default: float
+    values: dict[str, Any]
+    default: Any
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
-        """Return (n,) answers."""
+        """Return (n,) answers, of classes (n, classes)."""
         return np.array([self.values.get(key, self.default) for key in _keys(features, self.widths)], dtype=np.float64)
 
     def to_json(self) -> dict[str, Any]:
@@ -48,10 +48,14 @@ def learn_prior(
     overall = task.constant(y)
     places = pd.Series(np.arange(len(y))).groupby(pd.Series(_keys(features, widths)), sort=True).indices
     values = {
-        str(key): (len(rows) * task.constant(y[rows]) + weight * overall) / (len(rows) + weight)
+        str(key): _plain((len(rows) * task.constant(y[rows]) + weight * overall) / (len(rows) + weight))
         for key, rows in places.items()
     }
-    return PriorTable(dict(widths), values, overall)
+    return PriorTable(dict(widths), values, _plain(overall))
+
+
+def _plain(answer: Any) -> Any:
+    return np.asarray(answer, np.float64).tolist()
 
 
 def _keys(features: Mapping[str, Column], widths: Mapping[str, float | None]) -> list[str]:

@@ -11,7 +11,7 @@ from ringbound.features.columns import Column
 from ringbound.models.calibration import Calibration
 from ringbound.models.encoding import Encoder
 from ringbound.models.explain import Effects, explainer_of
-from ringbound.models.linear import LinearModel
+from ringbound.models.linear import LinearModel, SeveralLinear
 from ringbound.models.trees import TreeModel
 
 
@@ -26,7 +26,7 @@ class LostModel:
         raise ModelError(self.says)
 
 
-Model = LinearModel | TreeModel | LostModel
+Model = LinearModel | SeveralLinear | TreeModel | LostModel
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Rung:
     calibration: Calibration | None = None
 
     def answer(self, features: Mapping[str, Column]) -> np.ndarray:
-        """Return (n,) answers for features of n rows."""
+        """Return (n,) answers for features of n rows, of classes (n, classes)."""
         return self.answer_matrix(self.encoder.matrix(features))
 
     @cached_property
@@ -49,6 +49,6 @@ class Rung:
         return explainer_of(self.model)
 
     def answer_matrix(self, X: np.ndarray) -> np.ndarray:
-        """Return (n,) answers for encoded rows (n, columns)."""
+        """Return (n,) answers for encoded rows (n, columns), of classes (n, classes)."""
         answers = self.model.predict(X)
         return answers if self.calibration is None else self.calibration.apply(answers)

@@ -18,6 +18,7 @@ from ringbound.models.candidates import Candidate
 from ringbound.models.encoding import Encoder, learn_vocabularies
 from ringbound.models.search import best, search, study_key, study_url, trials_table
 from ringbound.models.validation import Validation, rolling_origin
+from ringbound.problem.task import repeated
 from ringbound.problem.training import Rows
 
 SHOWN = 8
@@ -61,7 +62,7 @@ class SearchResult(Shown):
         """The loss of always answering one number, the best of the past."""
         folds, y = self.validation.folds, self.validation.y
         task = self.rows.problem.task
-        each = [task.losses(y[f.later], np.full(len(f.later), task.constant(y[f.past]))) for f in folds]
+        each = [task.losses(y[f.later], repeated(task.constant(y[f.past]), len(f.later))) for f in folds]
         return float(np.concatenate(each).mean())
 
     @property

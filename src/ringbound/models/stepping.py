@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ringbound.features.definition import FeatureSet
 from ringbound.models.bundle import Bundle
 from ringbound.models.cascade import Cascade
 from ringbound.models.rung import Rung
+from ringbound.problem.task import repeated
 
 LOG = logging.getLogger(__name__)
 
@@ -20,8 +22,8 @@ LOG = logging.getLogger(__name__)
 class LadderAnswers:
     """The answers for n rows, each with its rung, and the reason why no better one answered.
 
-    `values` is (n,) float64, `rungs` and `reasons` are (n,) of texts, None for no reason; `failed` are the rungs that were
-    asked and failed.
+    `values` is (n,) float64, or (n, classes), `rungs` and `reasons` are (n,) of texts, None for no reason; `failed` are the
+    rungs that were asked and failed.
     """
 
     values: np.ndarray
@@ -35,17 +37,21 @@ class LadderAnswers:
         self._place = np.zeros(len(self.values), np.intp)
 
     @classmethod
-    def none_yet(cls, reasons: Sequence[str | None]) -> "LadderAnswers":
+    def none_yet(cls, reasons: Sequence[str | None], classes: int = 0) -> "LadderAnswers":
         """Return what there is before a row is answered."""
         n = len(reasons)
-        return cls(np.full(n, np.nan), np.full(n, "", object), np.array([*reasons, None], object)[:n])
+        return cls(
+            np.full((n, classes) if classes else n, np.nan),
+            np.full(n, "", object),
+            np.array([*reasons, None], object)[:n],
+        )
 
     def put(self, rows: np.ndarray, rung: str, values: np.ndarray, X: np.ndarray | None) -> None:
         """Put a rung's answers for some rows, made from X where it is made from vectors, in their places.
 
         What is no number is none: the row is left for the next rung.
         """
-        good = np.isfinite(values)
+        good = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
         if not good.all():
             LOG.error("rung %s: %d of %d answers are no numbers", rung, (~good).sum(), len(rows))
             self.reasons[rows[~good & (self.reasons[rows] == None)]] = "model"  # noqa: E711 - elementwise
@@ -88,7 +94,7 @@ def answer_by_ladder(
     ['reduced', 'reduced']
     """
     n = len(reasons)
-    done = LadderAnswers.none_yet(reasons)
+    done = LadderAnswers.none_yet(reasons, len(bundle.task.classes))
     if windowed:
         done.reasons[(done.reasons == None) & unknown(bundle.features, windowed, n)] = "missing"  # noqa: E711 - elementwise
     if bundle.cascade and "reduced" not in resting:
@@ -126,13 +132,21 @@ def unknown(features: FeatureSet, windowed: Mapping[str, np.ndarray], n: int) ->
     return found
 
 
-def interval_ends(bundle: Bundle, done: LadderAnswers) -> list[dict[str, float | None]]:
-    """Return the ends `low` and `high` of each answer's interval, None where its rung has none; nothing without intervals.
+def doubts(bundle: Bundle, done: LadderAnswers) -> list[dict[str, Any]]:
+    """Return what else may come: `low` and `high`, or the `set` of classes; None for a rung that cannot say.
+
+    Nothing where no rung can.
 
     >>> from ringbound.testing import examples
-    >>> interval_ends(examples.bundle(), LadderAnswers.none_yet(["store"]))
+    >>> doubts(examples.bundle(), LadderAnswers.none_yet(["store"]))
     [{}]
     """
+    if bundle.task.classes:
+        there = bundle.within(done.values, done.rungs)
+        if there is None:
+            return [{} for _ in done.values]
+        names = bundle.task.classes
+        return [{"set": [name for name, one in zip(names, row, strict=True) if one]} for row in there.tolist()]
     ends = bundle.bounds(done.values, done.rungs)
     if ends is None:
         return [{} for _ in done.values]
@@ -146,7 +160,7 @@ def _answer_sure(bundle: Bundle, cascade: Cascade, columns: Mapping[str, Column]
     if not len(rows) or bundle.reduced is None:
         return
     try:
-        trial = LadderAnswers.none_yet([None] * len(done.values))
+        trial = LadderAnswers.none_yet([None] * len(done.values), len(bundle.task.classes))
         _answer(bundle, "reduced", columns, None, rows, trial)
     except Exception:  # the full model answers these
         LOG.exception("rung reduced failed on %d rows; the full one answers", len(rows))
@@ -170,7 +184,7 @@ def _answer(
     some: Callable[[Mapping], Mapping] = lambda given: given if every else {k: c[rows] for k, c in given.items()}  # noqa: E731
     features = bundle.features
     if name == "default":
-        done.put(rows, name, np.full(len(rows), bundle.model.default), None)
+        done.put(rows, name, repeated(bundle.model.default, len(rows)), None)
     elif name == "prior":
         if bundle.prior is None:
             raise ModelError("prior: it cannot be read")

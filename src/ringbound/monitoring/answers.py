@@ -7,6 +7,7 @@ from ringbound.features.definition import AT
 from ringbound.features.frames import instants, plain_rows
 from ringbound.features.history import PAST
 from ringbound.models.bundle import Bundle
+from ringbound.problem.packed import pack
 from ringbound.problem.training import Rows
 from ringbound.store import Outcome, Prediction, Store
 
@@ -26,8 +27,10 @@ def put_into(
     Without `known`, nothing came. By their `numbers` (n,) rows are told apart; by default they are counted.
     """
     X = bundle.full.encoder.matrix(rows.features)
+    task = bundle.task
     answers, at, y = bundle.full.answer_matrix(X), instants(rows.table[AT.name]), rows.y
-    decided = bundle.task.decide(answers)
+    singles, packed = task.single(answers), pack(task, answers)
+    decided = None if task.classes else task.decide(answers)
     order = np.argsort(at, kind="stable")
     ids = [f"{number:08x}" for number in (np.arange(len(rows)) if numbers is None else numbers).tolist()]
     asked = questions(rows)
@@ -39,10 +42,11 @@ def put_into(
             position=0,
             model_version=bundle.version if versions is None else str(versions[row]),
             features=bundle.features.hash,
-            answer=float(answers[row]),
+            answer=float(singles[row]),
             row=asked[row],
             vector=X[row].tobytes(),
             decision=None if decided is None else bool(decided[row]),
+            answers=packed[row],
         )
         for row in order.tolist()
     ]

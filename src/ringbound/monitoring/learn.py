@@ -37,7 +37,8 @@ def learn_from(rows: Rows, judged: Rows, answers: np.ndarray) -> Profile:
     """
     problem, features = rows.problem, rows.problem.features
     columns = rows.features
-    empty: dict = {"answers": learn_bins(ANSWERS, answers), "outcomes": learn_bins(problem.label, rows.y)}
+    singles = problem.task.single(answers)
+    empty: dict = {"answers": learn_bins(ANSWERS, singles), "outcomes": learn_bins(problem.label, rows.y)}
     empty |= {
         "learnt": {},
         "recent": {},
@@ -48,12 +49,13 @@ def learn_from(rows: Rows, judged: Rows, answers: np.ndarray) -> Profile:
         "takes": takes_of(features),
     }
     losses = problem.task.losses(judged.y, answers)
-    expected = ([], []) if problem.task.probabilities else learnt_losses(answers, losses)
+    says = problem.task.expected_losses(answers) is not None
+    expected = ([], []) if says else learnt_losses(answers, losses)
     first = Profile(
         columns={name: learn_bins(name, columns[name]) for name in features.names}, expected=expected, **empty
     )
     of_days = count_days(first, instants(rows.table[AT.name]), columns)
-    told = count_days(first, instants(judged.table[AT.name]), judged.features, answers)
+    told = count_days(first, instants(judged.table[AT.name]), judged.features, singles)
     for day, counts in told.items():
         of_days[day][ANSWERS] = counts[ANSWERS]
     days = [
@@ -107,7 +109,7 @@ def _histories(profile: Profile, judged: Rows, answers: np.ndarray, losses: np.n
             "day": instants(judged.table[AT.name]) // DAY_US,
             "loss": losses,
             "gap": losses - profile.expected_loss(problem.task, answers),
-            "outcome": judged.y,
+            "outcome": problem.task.came(judged.y, answers),
         }
     )
     found = {"": _history(table)}

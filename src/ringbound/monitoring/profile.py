@@ -104,11 +104,14 @@ class Profile(Record):
         return self.sources.get(name, REQUEST) != REQUEST
 
     def expected_loss(self, task: Task, answers: np.ndarray) -> np.ndarray:
-        """Return what answers (n,) lead to expect of their loss, (n,)."""
-        from ringbound.monitoring.sums import expected_by_answers
+        """Return what answers lead to expect of their loss, (n,).
 
-        if task.probabilities:
-            return expected_by_answers(task, answers)
+        What probabilities say themselves is right where they are calibrated, whatever is asked; wrong where outcomes are not
+        as they say any more (Guillory et al., ICCV 2021; Garg et al., ICLR 2022).
+        """
+        said = task.expected_losses(answers)
+        if said is not None:
+            return said
         edges, losses = self.expected
         return np.asarray(losses)[np.searchsorted(edges, answers, "right")]
 

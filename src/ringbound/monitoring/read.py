@@ -16,6 +16,7 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.request import Field
 from ringbound.models.bundle import Bundle
 from ringbound.monitoring.seen import Known, Seen
+from ringbound.problem.packed import unpack
 from ringbound.store import AskedRow, Store
 
 LOG = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ TYPES = {"category": pa.string(), "number": pa.float64(), "timestamp": pa.string
 def seen_of(bundle: Bundle, asked: Sequence[AskedRow]) -> Seen:
     """Return rows of the store as columns of a bundle's features."""
     named = list(zip(*asked, strict=True))
-    ids, at, versions, hashes, answers, rows, vectors, rungs, reasons, decided, took, _ = named
+    ids, at, versions, hashes, singles, rows, vectors, rungs, reasons, decided, took, _, packed = named
+    answers = unpack(bundle.task, singles, packed)
     times = np.array(at, np.int64)
-    would = bundle.task.decide(np.array(answers, np.float64))  # also where a question was left undecided
+    would = None if bundle.task.classes else bundle.task.decide(answers)  # also where a question was left undecided
     columns = columns_of_rows(bundle.features.request, rows)
     features = bundle.features
     known: dict[str, Column] = dict(features.compute(columns, bundle.references, names=features.plain))
@@ -39,7 +41,7 @@ def seen_of(bundle: Bundle, asked: Sequence[AskedRow]) -> Seen:
         ids=ids,
         at=times,
         columns={name: known[name] for name in features.names},
-        answers=np.array(answers, np.float64),
+        answers=answers,
         versions=np.array(versions, object),
         rungs=np.array(rungs, object),
         reasons=np.array([*reasons, None], object)[:-1],

@@ -36,6 +36,11 @@ class Seen:
     def __len__(self) -> int:
         return len(self.at)
 
+    @property
+    def singles(self) -> np.ndarray:
+        """One number a row, (n,): the answer or, of classes, the probability of the likeliest."""
+        return self.answers if self.answers.ndim == 1 else self.answers.max(axis=1)
+
 
 @dataclass(frozen=True)
 class Known:
@@ -50,7 +55,7 @@ def days_of(profile: Profile, seen: Seen) -> list[Day]:
     if not len(seen):
         return []
     keep = seen.reasons != "sure"
-    columns = count_days(profile, seen.at, seen.columns, seen.answers, ids=seen.ids, keep=keep)
+    columns = count_days(profile, seen.at, seen.columns, seen.singles, ids=seen.ids, keep=keep)
     table = pd.DataFrame(
         {
             "day": seen.at // DAY_US,

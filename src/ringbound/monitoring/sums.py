@@ -9,7 +9,8 @@ from ringbound.problem.task import Task
 
 @dataclass(frozen=True)
 class Sums:
-    """Of `rows` answers, `known` have an outcome; the sums of loss, expected loss, outcome and answer are over these.
+    """Of `rows` answers, `known` have an outcome; the sums of loss, expected loss, outcome and answer are over these:
+    of classes, of whether the likeliest came, and of its probability.
 
     `of_all` are the sums of expected loss and answer over all rows.
     """
@@ -43,20 +44,6 @@ class Sums:
         return self.outcome / self.known if self.known else float("nan")
 
 
-def expected_by_answers(task: Task, answers: np.ndarray) -> np.ndarray:
-    """Return what probabilities themselves say that they will lose, (n,).
-
-    Right where they are calibrated, whatever is asked; wrong where outcomes are not as they say any more (Guillory et al.,
-    ICCV 2021; Garg et al., ICLR 2022).
-
-    >>> from ringbound import Classification, Costs
-    >>> expected_by_answers(Classification(Costs(1, 1)), np.array([0.5])).round(3).tolist()
-    [0.693]
-    """
-    yes, no = np.ones(len(answers)), np.zeros(len(answers))
-    return answers * task.losses(yes, answers) + (1 - answers) * task.losses(no, answers)
-
-
 def sum_up(task: Task, answers: np.ndarray, outcomes: np.ndarray, expected: np.ndarray) -> Sums:
     """Sum up answers (n,), their outcomes, NaN where there is none, and what was expected of them."""
     known = ~np.isnan(outcomes)
@@ -66,8 +53,8 @@ def sum_up(task: Task, answers: np.ndarray, outcomes: np.ndarray, expected: np.n
         known=int(known.sum()),
         loss=float(task.losses(y, p).sum()),
         expected=float(expected[known].sum()),
-        outcome=float(y.sum()),
-        answer=float(p.sum()),
+        outcome=float(task.came(y, p).sum()),
+        answer=float(task.single(p).sum()),
         expected_of_all=float(expected.sum()),
-        answer_of_all=float(answers.sum()),
+        answer_of_all=float(task.single(answers).sum()),
     )

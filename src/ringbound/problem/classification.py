@@ -9,11 +9,12 @@ import numpy as np
 from ringbound.errors import ProblemError
 from ringbound.problem import metrics
 from ringbound.problem.metrics import Metric
+from ringbound.problem.scalar import Scalar
 from ringbound.problem.task import Costs, Link
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Scalar):
     """Yes or no, answered by a probability of yes; outcomes are 1 and 0. `yes` and `no` are the words for them."""
 
     costs: Costs
@@ -27,7 +28,7 @@ class Classification:
     headline: ClassVar[tuple[str, ...]] = ("auc", "log_loss")
     ranking: ClassVar[str] = "auc"
     metrics: ClassVar[Mapping[str, Metric]] = metrics.PROBABILITY_METRICS
-    outcome: ClassVar[Literal["boolean", "number"]] = "boolean"
+    outcome: ClassVar[Literal["boolean", "number", "string"]] = "boolean"
     least: ClassVar[float | None] = None
     link: ClassVar[Link] = "logistic"
     level: ClassVar[float | None] = None
@@ -62,6 +63,11 @@ class Classification:
     def losses(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return each row's negative log likelihood, (n,), in nats."""
         return metrics.log_losses(y, answers)
+
+    def expected_losses(self, answers: np.ndarray) -> np.ndarray:
+        """Return what probabilities themselves say that they will lose, (n,)."""
+        yes, no = np.ones(len(answers)), np.zeros(len(answers))
+        return answers * self.losses(yes, answers) + (1 - answers) * self.losses(no, answers)
 
     def constant(self, y: np.ndarray) -> float:
         """Return the share of yeses."""

@@ -103,7 +103,7 @@ class Problem:
                 f"problem {self.name}: prior: expected features, a width above 0 for each number and None for each category; "
                 f"got {dict(self.prior)}"
             )
-        if self.baseline != PRIOR and self.baseline not in self.features.numbers:
+        if self.baseline != PRIOR and (self.task.classes or self.baseline not in self.features.numbers):
             raise ProblemError(
                 f"problem {self.name}: baseline: expected {PRIOR!r} or a feature that is a number, of "
                 f"{self.features.numbers}; got {self.baseline!r}"
@@ -126,7 +126,7 @@ class Problem:
                 f"problem {self.name}: expected shares in may_lack below 1 together, and a stretch of at least one block; "
                 f"got {dict(self.may_lack)} and {self.stretch}"
             )
-        decides = bool(self.task.says_decision) or not self.undecided
+        decides = self.task.threshold is not None or not self.undecided
         if not (0 <= self.undecided < 1 and decides and set(self.unit) <= set(fields)):
             raise ProblemError(
                 f"problem {self.name}: expected undecided to be a share below 1, of a task that decides, and unit to be "

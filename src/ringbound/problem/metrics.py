@@ -176,8 +176,73 @@ COUNT_METRICS: dict[str, Metric] = {
     "bias": mean_error,
 }
 
-AT_MOST_ONE: frozenset[Metric] = frozenset({auc, auc_within, average_precision, brier, determination, below})
-HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision", "r2"})
+
+def class_log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return each row's negative log likelihood, (n,), of places y (n,) by p (n, classes), clipped at 1e-15."""
+    return np.asarray(-np.log(np.clip(p[np.arange(len(y)), y.astype(int)], 1e-15, 1)))
+
+
+def class_log_loss(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean negative log likelihood, in nats."""
+    return float(np.average(class_log_losses(y, p), weights=w))
+
+
+def accuracy(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the share of rows whose likeliest class came."""
+    return float(np.average(np.argmax(p, axis=1) == y, weights=w))
+
+
+def macro_f1(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean over classes of the harmonic mean of precision and recall; a class that has neither counts 0."""
+    decided, n = np.argmax(p, axis=1), p.shape[1]
+    hits = np.bincount(decided, w * (decided == y), minlength=n)
+    both = np.bincount(decided, w, minlength=n) + np.bincount(y.astype(int), w, minlength=n)
+    there = both > 0
+    return float((2 * hits[there] / both[there]).mean()) if there.any() else float("nan")
+
+
+def macro_auc(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean over classes of the area under the ROC curve of each against all others; NaN where one is absent."""
+    return float(np.mean([auc((y == one).astype(float), p[:, one], w) for one in range(p.shape[1])]))
+
+
+def class_brier(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the mean squared distance of the probabilities to what came. Brier, Monthly Weather Review 78 (1950)."""
+    came = np.eye(p.shape[1])[y.astype(int)]
+    return float(np.average(((p - came) ** 2).sum(axis=1), weights=w))
+
+
+def top_calibration_error(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Return the calibration error of the likeliest class's probability (Guo et al., ICML 2017)."""
+    return calibration_error((np.argmax(p, axis=1) == y).astype(float), p.max(axis=1), w)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """The share of the rows of the class at `place` for which it is the likeliest; NaN where there is none."""
+
+    place: int
+
+    def __call__(self, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+        """Return the share."""
+        of = w * (y == self.place)
+        return float((of * (np.argmax(p, axis=1) == self.place)).sum() / of.sum()) if of.sum() > 0 else float("nan")
+
+
+CLASS_METRICS: dict[str, Metric] = {
+    "log_loss": class_log_loss,
+    "accuracy": accuracy,
+    "macro_f1": macro_f1,
+    "macro_auc": macro_auc,
+    "brier": class_brier,
+    "calibration_error": top_calibration_error,
+}
+CALIBRATION_ERRORS: frozenset[Metric] = frozenset({calibration_error, top_calibration_error})
+
+AT_MOST_ONE: frozenset[Metric] = frozenset(
+    {auc, auc_within, average_precision, brier, determination, below, accuracy, macro_f1, macro_auc}
+)
+HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision", "r2", "accuracy", "macro_f1", "macro_auc"})
 SIGNED: frozenset[Metric] = frozenset({mean_error})
 """Metrics that are best at 0 and may be on either side of it."""
 MAY_BE_NEGATIVE: frozenset[Metric] = SIGNED | {determination}
@@ -194,11 +259,25 @@ def _pairs(y: np.ndarray) -> float:
 _MEANS: dict[Metric, Callable[[np.ndarray], float]] = {
     **dict.fromkeys(
         (log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error, mean_error,
-         mean_relative_error, poisson_deviance, below),
+         mean_relative_error, poisson_deviance, below, class_log_loss, accuracy, class_brier),
         _rows,
     ),
     auc_within: _pairs,
 }  # fmt: skip
+
+
+def higher_is_better(name: str) -> bool:
+    """Return whether more of a metric is better.
+
+    >>> higher_is_better("auc"), higher_is_better("recall bus"), higher_is_better("mae")
+    (True, True, False)
+    """
+    return name in HIGHER_IS_BETTER or name.startswith("recall ")
+
+
+def at_most_one(metric: Metric) -> bool:
+    """Return whether a metric is never above 1."""
+    return metric in AT_MOST_ONE or isinstance(metric, Recall)
 
 
 def weight_of(metric: Metric) -> Callable[[np.ndarray], float] | None:

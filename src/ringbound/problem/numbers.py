@@ -9,19 +9,20 @@ import numpy as np
 from ringbound.errors import ProblemError
 from ringbound.problem import metrics
 from ringbound.problem.metrics import Metric
+from ringbound.problem.scalar import Scalar
 from ringbound.problem.task import Link
 
 HOLDS = 0.95
 """The share of outcomes that an interval is to hold, unless a problem says otherwise."""
 
 
-class _Number:
+class _Number(Scalar):
     """What holds for every number that is answered."""
 
     answer: ClassVar[str] = "value"
     probabilities: ClassVar[bool] = False
     ranking: ClassVar[str] = "mae"
-    outcome: ClassVar[Literal["boolean", "number"]] = "number"
+    outcome: ClassVar[Literal["boolean", "number", "string"]] = "number"
     unit: str
     interval: float | None
     link: ClassVar[Link]
@@ -54,6 +55,10 @@ class _Number:
     @property
     def threshold(self) -> None:
         """Nothing is decided."""
+        return None
+
+    def expected_losses(self, answers: np.ndarray) -> None:
+        """Return nothing: a number does not say how far off it may be."""
         return None
 
     def decide(self, answers: np.ndarray) -> None:

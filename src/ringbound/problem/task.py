@@ -5,7 +5,7 @@ becomes of it: a classification turns probabilities into decisions by what mista
 with the interval that the outcome is to lie in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,8 +14,8 @@ import numpy as np
 from ringbound.errors import ProblemError
 from ringbound.problem.metrics import Metric
 
-Link = Literal["identity", "logistic", "log"]
-"""How an answer is made of a margin: it is the margin, its logistic function, or its exponential."""
+Link = Literal["identity", "logistic", "log", "softmax"]
+"""How an answer is made of margins: it is the margin, its logistic function or exponential; of several their softmax."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Costs:
 class Task(Protocol):
     """What machinery may ask of a task.
 
-    `answer` is what an answer is called in every file and response, `probabilities` says whether it is that of a yes;
+    Answers are (n,), or (n, classes) where there are `classes`. `answer` is what an answer is called in every file and
+    response, `probabilities` says whether it is that of a yes;
     `outcome` is the kind of value that says what really came, `least` what it is at least, if anything; `loss` is the name
     of the metric that decides, which is the mean of `losses`; `metrics` are all there are, `headline` those worth a column
     where room is short, `ranking` the one that slices show. `link` is the function that makes an answer of a model's margin,
@@ -65,7 +66,9 @@ class Task(Protocol):
     @property
     def metrics(self) -> Mapping[str, Metric]: ...
     @property
-    def outcome(self) -> Literal["boolean", "number"]: ...
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def outcome(self) -> Literal["boolean", "number", "string"]: ...
     @property
     def least(self) -> float | None: ...
     @property
@@ -109,12 +112,32 @@ class Task(Protocol):
         """Return each row's loss, (n,)."""
         ...
 
-    def constant(self, y: np.ndarray) -> float:
-        """Return the one answer that loses least for outcomes (n,)."""
+    def expected_losses(self, answers: np.ndarray) -> np.ndarray | None:
+        """Return what answers themselves say that they will lose, (n,); None where they do not say."""
+        ...
+
+    def constant(self, y: np.ndarray) -> Any:
+        """Return the one answer that loses least for outcomes (n,): a number or, of classes, (classes,)."""
+        ...
+
+    def single(self, answers: np.ndarray) -> np.ndarray:
+        """Return one number a row, (n,): the answer or, of classes, the probability of the likeliest."""
+        ...
+
+    def came(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return what came beside that number, (n,): the outcome or, of classes, whether the likeliest came."""
+        ...
+
+    def encode(self, values: Any) -> np.ndarray:
+        """Return a column of outcomes as numbers, (n,), NaN for missing: of classes their places."""
+        ...
+
+    def told(self, answers: np.ndarray) -> Sequence[Any]:
+        """Return answers as they are told, one a row."""
         ...
 
     def decide(self, answers: np.ndarray) -> np.ndarray | None:
-        """Return each row's decision, (n,) of booleans; None where nothing is decided."""
+        """Return each row's decision, (n,) of booleans or, of classes, of texts; None where nothing is decided."""
         ...
 
     def check_labels(self, y: np.ndarray) -> None:
@@ -124,3 +147,13 @@ class Task(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain data, with its name: see `ringbound.problem.tasks`."""
         ...
+
+
+def repeated(answer: Any, n: int) -> np.ndarray:
+    """Return one answer for n rows: (n,), or (n, classes).
+
+    >>> repeated([0.2, 0.8], 2).tolist(), repeated(1, 2).tolist()
+    ([[0.2, 0.8], [0.2, 0.8]], [1.0, 1.0])
+    """
+    one = np.asarray(answer, np.float64)
+    return np.broadcast_to(one, (n, *one.shape)).copy()

@@ -5,10 +5,11 @@ from typing import Any
 
 from ringbound.errors import ProblemError
 from ringbound.problem.classification import Classification
+from ringbound.problem.multiclass import Multiclass
 from ringbound.problem.numbers import Count, Regression
 from ringbound.problem.task import Task
 
-TASKS: dict[str, Any] = {task.name: task for task in (Classification, Regression, Count)}
+TASKS: dict[str, Any] = {task.name: task for task in (Classification, Multiclass, Regression, Count)}
 
 
 def task_from_json(plain: Mapping[str, Any]) -> Task:

@@ -59,8 +59,8 @@ class Rows(Shown):
 
     @cached_property
     def y(self) -> np.ndarray:
-        """What came out, (n,) float64."""
-        return self.table[self.problem.label].to_numpy("float64")
+        """What came out, (n,) float64; of classes their places."""
+        return self.problem.task.encode(self.table[self.problem.label])
 
     @cached_property
     def blocks(self) -> np.ndarray:
@@ -126,6 +126,9 @@ class Rows(Shown):
     def frame(self) -> pd.DataFrame:
         """Rows and mean outcome by split and month."""
         by = [SPLIT, self.problem.month]
+        if self.problem.task.classes:
+            counts = self.table.groupby([*by, self.problem.label], sort=False).size().unstack(fill_value=0)
+            return counts[[name for name in self.problem.task.classes if name in counts]]
         by_month = self.table.groupby(by, sort=False)[self.problem.label].agg(["size", "mean"])
         return by_month.rename(columns={"size": self.problem.rows, "mean": f"mean {self.problem.label}"})
 
@@ -257,7 +260,7 @@ def read_training_table(folder: Path, problem: Problem) -> TrainingTable:
     if repeated := int(table[problem.id].duplicated().sum()):
         raise ProblemError(f"problem {problem.name}: expected {problem.id} to be unique; {repeated} come again")
     try:
-        outcomes = table[problem.label].dropna().to_numpy("float64")
+        outcomes = problem.task.encode(table[problem.label].dropna())
     except (ValueError, TypeError) as error:
         raise ProblemError(
             f"problem {problem.name}: expected numbers in {problem.label}; {one_line(error)}; "

@@ -8,6 +8,8 @@ import numpy as np
 from ringbound.errors import BundleError
 from ringbound.features.columns import differs
 from ringbound.models.bundle import Bundle
+from ringbound.problem.packed import pack
+from ringbound.problem.task import repeated
 from ringbound.proofs.audit import request_columns, vectors
 from ringbound.store import Prediction, Store
 from ringbound.store.sealing import Seal, digest
@@ -73,10 +75,13 @@ def _differs(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> tup
             return "vector", f"it has {len(used)} values; the model takes {len(vector)}"
         for place in np.flatnonzero(differs(used, vector)):
             return "vector", f"{names[place]}: used {float(used[place])!r}, the log says {float(vector[place])!r}"
-    answer = _answer(bundle, kept, vector)
-    if answer != kept.answer:
+    task = bundle.task
+    answers = _answers(bundle, kept, vector)
+    (answer,) = task.single(answers).tolist()
+    (packed,) = pack(task, answers)
+    if answer != kept.answer or packed != kept.answers:
         return "answer", f"given was {kept.answer!r}; made again it is {answer!r}"
-    decisions = bundle.task.decide(np.array([answer]))
+    decisions = None if task.classes else task.decide(answers)  # the class is that of the largest
     decision = None if decisions is None else bool(decisions[0])
     left = kept.decision is None and kept.propensity < 1  # undecided on purpose
     if decision != kept.decision and not left:
@@ -84,15 +89,15 @@ def _differs(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> tup
     return "", ""
 
 
-def _answer(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> float:
+def _answers(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> np.ndarray:
     if vector is not None:
-        return float(bundle.rung(kept.rung).answer_matrix(vector[None])[0])
+        return bundle.rung(kept.rung).answer_matrix(vector[None])
     if kept.rung == "prior" and bundle.prior is not None:
         values = bundle.features.compute(
             request_columns(bundle, [kept]), bundle.references, names=list(bundle.prior.widths)
         )
-        return float(bundle.prior.predict(values)[0])
-    return float(bundle.model.default)
+        return bundle.prior.predict(values)
+    return repeated(bundle.model.default, 1)
 
 
 @dataclass(frozen=True)

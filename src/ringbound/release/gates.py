@@ -14,6 +14,7 @@ import pandas as pd
 
 from ringbound.errors import ModelError
 from ringbound.evaluation.uncertainty import Estimate, detectable, mean_of
+from ringbound.problem.packed import from_column
 from ringbound.problem.task import Task
 from ringbound.release.looks import spent
 from ringbound.workspace.records import Record
@@ -105,7 +106,7 @@ def better_gate(rows: pd.DataFrame, task: Task, *, look: int, alpha: float, draw
 
     The chance that it is no better must be below what is left of `alpha` at the `look`-th look; worse is what is at 5%.
     """
-    y, first, second = (rows[name].to_numpy("float64") for name in ("truth", "before", "after"))
+    y, first, second = (from_column(rows[name]) for name in ("truth", "before", "after"))
     change = mean_of(task.losses(y, second) - task.losses(y, first), rows["block"].to_numpy(), draws=draws, seed=seed)
     allowed, chance = spent(alpha, look), change.chance_of_no_fall()
     low, high = change.interval(mean=True)

@@ -21,6 +21,7 @@ from ringbound.features.definition import AT
 from ringbound.models.bundle import load_rung
 from ringbound.models.facts import read_facts
 from ringbound.models.rung import Rung
+from ringbound.problem.packed import as_column, from_column
 from ringbound.problem.task import Task
 from ringbound.proofs.history import History
 from ringbound.proofs.leakage import prove as prove_rows
@@ -65,7 +66,7 @@ def on_rows_of(champion: Contender, after: Evaluation) -> Evaluation:
     if not len(new) or before.facts.features != after.facts.features:
         return before
     answers = champion.full.answer({name: column[new] for name, column in after.features.items()})
-    rows = pd.concat([before.rows, after.rows.iloc[new].assign(full=answers)], ignore_index=True)
+    rows = pd.concat([before.rows, after.rows.iloc[new].assign(full=as_column(answers))], ignore_index=True)
     return Evaluation(rows, before.features, before.facts)
 
 
@@ -147,7 +148,7 @@ def calibration_of(rows: pd.DataFrame, task: Task, stretch: int, *, draws: int, 
     """Return how far the answers `after` on compared rows are from what they state, by the task's metric."""
     name, _ = task.stated
     metrics = {name: task.metrics[name]}
-    y, p, blocks = rows["truth"].to_numpy("float64"), rows["after"].to_numpy("float64"), rows["block"].to_numpy()
+    y, p, blocks = from_column(rows["truth"]), from_column(rows["after"]), rows["block"].to_numpy()
     return bootstrap(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch)[name]
 
 

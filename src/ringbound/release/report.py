@@ -8,9 +8,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ringbound.errors import RingboundError
 from ringbound.evaluation.comparison import flips
 from ringbound.models.facts import ModelFacts
+from ringbound.problem.packed import from_column
 from ringbound.release import changes, cost
 from ringbound.release.gates import GateResult, Gates, Verdict
 from ringbound.release.judgement import Contender, Judgement, contender, judge, look_at
@@ -88,7 +91,9 @@ def _models(before: Contender, after: Contender, judged: Judgement, least_rows: 
     yield from _metrics(judged)
     yield from _slices(judged)
     yield from _calibration(judged, after)
-    if after.evaluation.task.threshold is None:
+    if after.evaluation.task.classes:
+        yield from _classes(after, judged)
+    elif after.evaluation.task.threshold is None:
         yield from _moved(after, judged)
         yield from _errors(after, judged, least_rows)
     else:
@@ -179,6 +184,47 @@ def _calibration(judged: Judgement, after: Contender) -> Iterator[str]:
         f"{name.replace('_', ' ').capitalize()} of the sample, noise included: {error.before:.4g} before, "
         f"{error.after:.4g} after."
     )
+
+
+def _classes(after: Contender, judged: Judgement) -> Iterator[str]:
+    """Say which classes are decided otherwise, and of which rows."""
+    rows, task, names = judged.comparison.rows, after.evaluation.task, after.evaluation.facts.slices
+    first, second = (from_column(rows[side]) for side in ("before", "after"))
+    before, now = task.decide(first), task.decide(second)
+    assert before is not None
+    assert now is not None
+    truth = np.array(task.classes, object)[rows["truth"].astype(int)]
+    flipped = np.flatnonzero(before != now)
+    right = [int((side[flipped] == truth[flipped]).sum()) for side in (before, now)]
+    yield "## Decisions that change"
+    yield (
+        f"{len(flipped):,} of {len(rows):,} ({len(flipped) / len(rows):.1%}): {right[0]:,} of them were right before, "
+        f"{right[1]:,} are now. By class:"
+    )
+    yield table(
+        ["class", "came", "decided before", "decided now", "found before", "found now"],
+        [
+            [name, *(f"{int((side == name).sum()):,}" for side in (truth, before, now)),
+             *(_found(truth == name, side == name) for side in (before, now))]
+            for name in task.classes
+        ],
+    )  # fmt: skip
+    apart = np.abs(second - first).max(axis=1)
+    most = flipped[np.argsort(-apart[flipped], kind="stable")[:5]]
+    if len(most):
+        yield "Those whose probabilities moved most:"
+        yield table(
+            ["id", *names, "came", "before", "now"],
+            [
+                [rows["id"].iloc[row], *(rows[name].iloc[row] for name in names), truth[row],
+                 f"{before[row]} ({first[row].max():.2f})", f"{now[row]} ({second[row].max():.2f})"]
+                for row in most.tolist()
+            ],
+        )  # fmt: skip
+
+
+def _found(came: np.ndarray, decided: np.ndarray) -> str:
+    return f"{(came & decided).sum() / came.sum():.1%}" if came.any() else "—"
 
 
 def _moved(after: Contender, judged: Judgement) -> Iterator[str]:

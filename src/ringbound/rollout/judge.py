@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ringbound.problem.packed import unpack
 from ringbound.problem.task import Task
 from ringbound.rollout.plan import Plan, Rollout, State
 from ringbound.rollout.sequences import half_width, log_bet
@@ -67,15 +68,18 @@ class Evidence:
         first, second = batch[0].champion_us, batch[0].challenger_us
         if first is not None and second is not None:
             self.slow = _added(self.slow, _is_slow(second, first, plan), _is_slow(first, second, plan))
-        answered = [(one.champion, one.challenger) for one in batch if None not in (one.champion, one.challenger)]
+        answered = [one for one in batch if one.champion is not None and one.challenger is not None]
         if answered:
             self.both += 1
-            self.apart += sum(_differ(one, other, plan, task) for one, other in answered) / len(answered)  # type: ignore[arg-type]
+            self.apart += sum(_differ(one, plan, task) for one in answered) / len(answered)
 
     def mature(self, pairs: Iterable[Matured], task: Task) -> None:
         """Add what came of some rows."""
-        found = np.array(list(pairs), np.float64).reshape(-1, 3)
-        more = task.losses(found[:, 2], found[:, 1]) - task.losses(found[:, 2], found[:, 0])
+        found = list(pairs)
+        y = np.array([one.outcome for one in found], np.float64)
+        first = unpack(task, [one.champion for one in found], [one.champion_answers for one in found])
+        second = unpack(task, [one.challenger for one in found], [one.challenger_answers for one in found])
+        more = task.losses(y, second) - task.losses(y, first)
         self.matured += len(found)
         self.loss += float(more.sum())
         self.loss_squares += float((more**2).sum())
@@ -203,7 +207,14 @@ def _is_slow(one_us: float, other_us: float, plan: Plan) -> bool:
     return one_us > plan.slower * other_us and one_us > other_us + LEAST_US
 
 
-def _differ(champion: float, challenger: float, plan: Plan, task: Task) -> bool:
+def _differ(pair: Pair, plan: Plan, task: Task) -> bool:
+    champion, challenger = pair.champion, pair.challenger
+    assert champion is not None
+    assert challenger is not None
+    if task.classes:
+        both = unpack(task, [champion, challenger], [pair.champion_answers, pair.challenger_answers])
+        decided = np.argmax(both, axis=1)
+        return bool(decided[0] != decided[1])
     if plan.differ is not None:
         return abs(champion - challenger) > plan.differ
     threshold = task.threshold

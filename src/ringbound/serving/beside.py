@@ -19,6 +19,7 @@ import pydantic
 
 from ringbound.errors import InputError, StoreError
 from ringbound.models.stepping import LadderAnswers
+from ringbound.problem.packed import pack
 from ringbound.serving.arm import Arm, Arms
 from ringbound.serving.counters import UNPAIRED
 from ringbound.serving.predictor import Known
@@ -171,8 +172,8 @@ class Beside:
         timed = champion is not None and champion.numbers == challenger.numbers
         pairs: list[Pair] = []
         for number, one in enumerate(told):
-            first, lower = _at(champion or NOTHING, number)
-            second, lower_too = _at(challenger, number)
+            first, lower, all_first = _at(self._champion, champion or NOTHING, number)
+            second, lower_too, all_second = _at(self._challenger, challenger, number)
             pairs.append(
                 Pair(
                     rollout=self.start,
@@ -188,6 +189,8 @@ class Beside:
                     challenger_lower=lower_too,
                     champion_us=champion.us if timed and champion and not pairs else None,
                     challenger_us=challenger.us if timed and not pairs else None,
+                    champion_answers=all_first,
+                    challenger_answers=all_second,
                 )
             )
         return pairs
@@ -216,9 +219,10 @@ def _timed(arm: Arm, numbers: list[int], rows: list[pydantic.BaseModel], known: 
     return _Answered({number: i for i, number in enumerate(numbers)}, done, (time.perf_counter() - begun) * 1e6)
 
 
-def _at(answered: _Answered, number: int) -> tuple[float | None, bool]:
-    """Return the answer to a row, and whether it is of a lower rung than it might be."""
+def _at(arm: Arm, answered: _Answered, number: int) -> tuple[float | None, bool, bytes | None]:
+    """Return the answer to a row, whether it is of a lower rung than it might be, and those of all classes."""
     place = answered.numbers.get(number)
     if answered.done is None or place is None:
-        return None, False
-    return float(answered.done.values[place]), answered.done.reasons[place] not in FULL
+        return None, False, None
+    task, answers = arm.bundle.task, answered.done.values[place : place + 1]
+    return float(task.single(answers)[0]), answered.done.reasons[place] not in FULL, pack(task, answers)[0]

@@ -57,4 +57,5 @@ def answer_examples(bundle: Bundle, clean: Path, show: Sequence[str] = ()) -> Ex
     decision = {} if decided is None else {"decision": decided}
     ends = bundle.bounds(answers, np.full(len(answers), "full", object))
     interval = {} if ends is None else dict(zip(("low", "high"), ends, strict=True))
-    return ExampleTable(asked.assign(**{**shown, bundle.task.answer: answers, **interval, **decision}))
+    told: dict[str, Any] = {bundle.task.answer: bundle.task.told(answers), **interval, **decision}
+    return ExampleTable(asked.assign(**shown, **told))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from ringbound.data.values import EXPECTED, value_of
+from ringbound.data.values import EXPECTED, shown, value_of
 from ringbound.errors import InputError, NotAValueError
 from ringbound.features.request import Field
 from ringbound.problem.task import Task
@@ -34,12 +34,29 @@ def outcome_model(task: Task) -> type[pydantic.BaseModel]:
             raise NotAValueError(f"expected a number of at least {task.least:g}; got {found:g}")
         if found is None:
             raise NotAValueError(f"expected {EXPECTED[task.outcome]}; got nothing; send outcomes when they are known")
+        if task.classes and found not in task.classes:
+            raise NotAValueError(f"expected {task.says_outcome}; got {shown(found)}")
         return found
 
-    kind = bool if task.outcome == "boolean" else float
-    described = pydantic.Field(description=task.says_outcome, examples=[True if kind is bool else 1.5])
+    kind = {"boolean": bool, "number": float, "string": str}[task.outcome]
+    described = pydantic.Field(
+        description=task.says_outcome, examples=[_example(task)], json_schema_extra=_enumerated(task)
+    )
     more: Any = {"outcome": (Annotated[kind, pydantic.BeforeValidator(parse)], described)}
     return pydantic.create_model("Outcome", __base__=row_model([ID, TIME], "Identified"), **more)
+
+
+def _enumerated(task: Task) -> dict[str, Any]:
+    return {"enum": list(task.classes)} if task.classes else {}
+
+
+def _example(task: Task) -> Any:
+    return task.classes[0] if task.classes else True if task.outcome == "boolean" else 1.5
+
+
+def _number(task: Task, outcome: Any) -> float:
+    """Return an outcome as the store keeps it: of classes its place."""
+    return float(task.classes.index(outcome) if task.classes else outcome)
 
 
 class OutcomeIntake:
@@ -51,6 +68,7 @@ class OutcomeIntake:
     """
 
     def __init__(self, task: Task, store: Store, clock: Clock = WALL):
+        self.task = task
         self.store = store
         self.clock = clock
         self.model = outcome_model(task)
@@ -65,6 +83,8 @@ class OutcomeIntake:
         batch = []
         for row in validated(self.model, outcomes, "outcome"):
             given = dict(vars(row))
-            batch.append(Outcome(given["prediction_id"], microseconds(given["time"]), float(given["outcome"])))
+            batch.append(
+                Outcome(given["prediction_id"], microseconds(given["time"]), _number(self.task, given["outcome"]))
+            )
         check_times([outcome.time for outcome in batch], "outcome", self.clock)
         return vars(self.store.tell(batch, self.clock, told_by))

@@ -16,7 +16,8 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.definition import AT
 from ringbound.features.live import LiveFeatures
 from ringbound.models.bundle import Bundle
-from ringbound.models.stepping import LadderAnswers, answer_by_ladder, interval_ends
+from ringbound.models.stepping import LadderAnswers, answer_by_ladder, doubts
+from ringbound.problem.packed import pack
 from ringbound.serving.breaker import Breaker
 from ringbound.serving.counters import STORE_ERRORS
 from ringbound.serving.reasons import explanations
@@ -247,7 +248,8 @@ class Predictor:
         later: bool = False,
     ) -> list[dict[str, Any]]:
         """Return answers as they are told, after recording them, or before where that is for later or fails."""
-        decisions = self.bundle.task.decide(done.values)
+        task = self.bundle.task
+        decisions = task.decide(done.values)
         decided, likely = self.bundle.problem.exposure.decided(columns, decisions, len(asked))
         ids = [self._new_id() for _ in asked]
         if self.keeps:
@@ -259,16 +261,16 @@ class Predictor:
             recorded = {"recorded": self.recorder.keep(made, None if later or self.live is None else self.live.store)}
         else:
             recorded = {}
-        name, rungs, reasons = self.bundle.task.answer, done.rungs.tolist(), done.reasons.tolist()
-        ends = interval_ends(self.bundle, done)
+        name, rungs, reasons = task.answer, done.rungs.tolist(), done.reasons.tolist()
+        doubt = doubts(self.bundle, done)
         return [
             {"prediction_id": ids[i], name: value}
-            | ends[i]
+            | doubt[i]
             | ({} if decisions is None else {"decision": decided[i]})
             | {"model_version": self.bundle.version, "rung": rungs[i], "reason": reasons[i]}
             | recorded
             | {"explanation": explained[i]}
-            for i, value in enumerate(done.values.tolist())
+            for i, value in enumerate(task.told(done.values))
         ]
 
     def _records(
@@ -281,6 +283,8 @@ class Predictor:
         likely: Sequence[float],
     ) -> list[Prediction]:
         made_at, moment = self._now(), self._monotonic()
+        task = self.bundle.task
+        singles, packed = task.single(done.values).tolist(), pack(task, done.values)
         fields = {field.name for field in self.fields}
         return [
             Prediction(
@@ -290,15 +294,16 @@ class Predictor:
                 position=known.position,
                 model_version=self.bundle.version,
                 features=self.bundle.features.hash,
-                answer=float(done.values[i]) + 0.0,  # SQLite has no -0.0
+                answer=singles[i] + 0.0,  # SQLite has no -0.0
                 row=one.row.model_dump_json(include=fields),
                 vector=done.vector(i),
                 rung=done.rungs[i],
                 reason=done.reasons[i],
-                decision=decided[i],
+                decision=None if task.classes else decided[i],
                 code=self._code,
                 took_us=round((moment - one.since) * 1e6) if one.since else 0,
                 propensity=likely[i],
+                answers=packed[i],
             )
             for i, one in enumerate(asked)
         ]

@@ -26,7 +26,7 @@ class Effect(pydantic.BaseModel):
 class Explanation(pydantic.BaseModel):
     """What counted most: `base`, all `effects` and `others` add up to `margin`."""
 
-    margin: float = pydantic.Field(description="log-odds of a probability before calibration, or the value")
+    margin: float = pydantic.Field(description="log-odds before calibration, a count's logarithm, or the value")
     base: float = pydantic.Field(description="the margin when nothing is known")
     effects: list[Effect] = pydantic.Field(description=f"the {MOST_EFFECTS} largest, largest first")
     others: float = pydantic.Field(description="what all other features add together")
@@ -45,8 +45,9 @@ def explanations(
             continue
         X = done.matrix(rows)
         effects = rung.explain(X)
-        for i, x, values in zip(rows.tolist(), X, effects.values, strict=True):
-            found[i] = explanation(bundle, rung, x, values, effects.base)
+        bases = np.broadcast_to(effects.base, len(rows)).tolist()
+        for i, x, values, base in zip(rows.tolist(), X, effects.values, bases, strict=True):
+            found[i] = explanation(bundle, rung, x, values, base)
     return found
 
 

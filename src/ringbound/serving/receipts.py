@@ -8,6 +8,7 @@ import numpy as np
 from ringbound.data.values import shown
 from ringbound.errors import InputError, ModelError, NotAValueError
 from ringbound.models.bundle import Bundle
+from ringbound.problem.packed import unpack
 from ringbound.serving.body import NotThereError
 from ringbound.serving.outcomes import ID
 from ringbound.serving.reasons import explanation
@@ -34,8 +35,7 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
         "at": instant(kept.at),
         "asked": kept.row,
         "answer": kept.answer,
-        "interval": _interval(mine, kept) if mine else None,
-        "decision": kept.decision,
+        **(_doubted(mine, kept) if mine else {"interval": None, "decision": kept.decision}),
         "rung": kept.rung,
         "reason": kept.reason,
         "took_ms": kept.took_us / 1000,
@@ -51,7 +51,7 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
         "outcomes": [
             {
                 "time": instant(one.time),
-                "value": one.value,
+                "value": mine.task.classes[int(one.value)] if mine and mine.task.classes else one.value,
                 "available_at": instant(one.available_at),
                 "told_by": one.told_by,
             }
@@ -61,9 +61,15 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
     }
 
 
-def _interval(bundle: Bundle, kept: Prediction) -> list[float] | None:
-    ends = bundle.bounds(np.array([kept.answer]), np.array([kept.rung], object))
-    return None if ends is None or np.isnan(ends[0][0]) else [float(end[0]) for end in ends]
+def _doubted(bundle: Bundle, kept: Prediction) -> dict[str, Any]:
+    """Return all that was answered besides the one number: an interval, or the probabilities of classes."""
+    answers, rung = unpack(bundle.task, [kept.answer], [kept.answers]), np.array([kept.rung], object)
+    if bundle.task.classes:
+        decided = bundle.task.decide(answers)
+        return {bundle.task.answer: bundle.task.told(answers)[0], "decision": None if decided is None else decided[0]}
+    ends = bundle.bounds(answers, rung)
+    interval = None if ends is None or np.isnan(ends[0][0]) else [float(end[0]) for end in ends]
+    return {"interval": interval, "decision": kept.decision}
 
 
 def _values(bundle: Bundle, kept: Prediction) -> dict[str, float | str | None]:
@@ -81,7 +87,7 @@ def _explained(bundle: Bundle, kept: Prediction) -> dict[str, Any] | None:
         effects = rung.explain(x[None])
     except ModelError:  # of a kind that cannot be explained, or whose file is damaged
         return None
-    return explanation(bundle, rung, x, effects.values[0], effects.base)
+    return explanation(bundle, rung, x, effects.values[0], float(np.ravel(effects.base)[0]))
 
 
 def _sealed(seal: Seal, kept: Prediction) -> dict[str, Any]:

@@ -108,7 +108,11 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
     bounds: dict[str, Any] = (
         {"ge": 0, "le": 1} if task.probabilities else {} if task.least is None else {"ge": task.least}
     )
-    value[task.answer] = (float, pydantic.Field(description=task.says_answer, **bounds))
+    kind: Any = dict[str, Annotated[float, pydantic.Field(ge=0, le=1)]] if task.classes else float
+    value[task.answer] = (kind, pydantic.Field(description=task.says_answer, **bounds))
+    if bundle.facts.sets:
+        says = f"classes that hold about {task.coverage:.0%} of outcomes; the likeliest is always among them"
+        value["set"] = (list[str], pydantic.Field(description=says))
     if bundle.facts.intervals:
         holds = f"of an interval that holds about {task.coverage:.0%} of outcomes; null: not known for this rung"
         for name, end in (("low", "the lower end"), ("high", "the upper end")):
@@ -119,7 +123,7 @@ def answer_model(bundle: Bundle) -> type[pydantic.BaseModel]:
             f"{task.says_decision}; null: left undecided, as {share:.2%} are, to see what comes then" if share else ""
         )
         value["decision"] = (
-            bool | None if share else bool,
+            str if task.classes else bool | None if share else bool,
             pydantic.Field(description=says or task.says_decision),
         )
     value["model_version"] = (str, pydantic.Field(description="version of the bundle that answered"))

@@ -98,6 +98,10 @@ def simulate(
         if lies.outcomes is None:
             raise ModelError(f"simulation: expected lies to change outcomes; {lies.name} does not")
         told = _with(rows, times, lies, Path(), since)[0].y
+    if rows.problem.task.classes:
+        raise ModelError(
+            "simulation: expected a task whose answer is one number; a year of several classes is not lived yet"
+        )
     days = [_number(_day(day)) for day in (start, end)]
     if not days[0] < days[1] or step < 1:
         raise ModelError(

@@ -9,13 +9,15 @@ import pandas as pd
 
 from ringbound.errors import ProblemError
 from ringbound.features.asof import LIMIT
-from ringbound.starting.look import Column
-from ringbound.starting.roles import Roles
+from ringbound.starting.look import Column, identifier
+from ringbound.starting.roles import Roles, classes_of
 
 SPANS = ("1d", "7d", "28d", "90d", "365d")
 """Windows of history, as far as a table goes back three times."""
 SIGNIFICANT = 6
 """Digits of a usual outcome that its history keeps."""
+REMEMBERED = 5
+"""Classes of which it is remembered how often they came."""
 WIDER = 10
 """How many times as far from nothing as what was seen a number may be."""
 
@@ -115,6 +117,9 @@ def contract_of(roles: Roles, identity: str) -> str:
             low, high = bounds(column.numbers)
             kind = "pd.Int64Dtype()" if column.kind == "integer" else "pa.Float64"
             lines.append(f'"{column.name}": pa.Column({kind}, pa.Check.in_range({low!r}, {high!r}){nullable}),')
+    if roles.task == "multiclass":
+        names, nullable = quoted(list(classes_of(roles.label))), f", nullable={bool(roles.label.missing)}"
+        lines.append(f'"{roles.label.name}": pa.Column(str, pa.Check.isin({names}){nullable}),')
     return "\n".join(f"            {line}" for line in lines)
 
 
@@ -193,9 +198,8 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     a_day = float(counts.mean())
     spans = [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
     recent = spans[: SPANS.index("28d") + 1]
-    classes = roles.task == "classification"
-    what = '"rate", is_yes' if classes else '"mean", "outcome"'
-    parts = [f"mean=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})"]
+    classes = roles.task in ("classification", "multiclass")
+    parts = [f"{key}=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})" for key, what in _measures(roles)]
     if not classes:
         parts.append(f'last=("last", "outcome", {quoted([recent[-1]])})')
         if hours := [f"1h, {hour:g}h ago" for hour in _same_hours(roles, known_h)]:
@@ -206,10 +210,46 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     for column in roles.entities:
         each = len(times) / column.distinct / days  # rows of one a day
         some = [span for span in spans if each * int(span[:-1]) >= 0.3][:3] or [spans[-1]]
-        parts = [f"mean=({what}, {quoted(some)})", f'number=("count", "{some[-1]}")']
+        parts = [f"{key}=({what}, {quoted(some)})" for key, what in _measures(roles)]
+        parts.append(f'number=("count", "{some[-1]}")')
         parts += [] if classes else [f'last=("last", "outcome", "{some[-1]}")']
         views.append(_view(f"by_{column.name}", f'"{column.name}"', parts))
-    return "\n".join(views), f"all_mean_{recent[-1]}"
+    return "\n".join(views), f"all_{_measures(roles)[0][0]}_{recent[-1]}"
+
+
+def _measures(roles: Roles) -> list[tuple[str, str]]:
+    """Return what is remembered of outcomes: the name of each feature, and what it takes of which number."""
+    if roles.task == "multiclass":
+        return [(f"rate_{name}", f'"rate", is_{name}') for name in _remembered(roles)]
+    return [("mean", '"rate", is_yes' if roles.task == "classification" else '"mean", "outcome"')]
+
+
+def _remembered(roles: Roles) -> dict[str, tuple[str, int]]:
+    """Return the classes of which it is remembered how often they came, the most frequent, by a name that code can have."""
+    counts, used = classes_of(roles.label), set[str]()
+    places = {name: place for place, name in enumerate(counts)}
+    often = sorted(counts, key=lambda name: -counts[name])[:REMEMBERED]
+    return {identifier(name, used): (name, places[name]) for name in often}
+
+
+def conditions_of(roles: Roles) -> str:
+    """Return the functions that say of an outcome whether it is the one that is asked about, or a class."""
+    if roles.task == "classification":
+        return '\n\ndef is_yes(outcome):\n    """Whether it came."""\n    return outcome >= 1\n\n\n'
+    if roles.task != "multiclass":
+        return ""
+    return (
+        "\n"
+        + "".join(
+            f'\n\ndef is_{called}(outcome):\n    """Whether it was {_said(name)}."""\n    return outcome == {place}\n'
+            for called, (name, place) in _remembered(roles).items()
+        )
+        + "\n\n"
+    )
+
+
+def _said(name: str) -> str:
+    return "".join(c for c in name if c.isprintable() and c not in '"\\')
 
 
 def _same_hours(roles: Roles, known_h: float) -> list[float]:

@@ -13,6 +13,7 @@ from ringbound.errors import ProblemError
 from ringbound.problem.numbers import Count
 from ringbound.starting.code import (
     by_hour,
+    conditions_of,
     contract_of,
     event_fields_of,
     examples_of,
@@ -28,7 +29,7 @@ from ringbound.starting.code import (
     window_of,
 )
 from ringbound.starting.look import Look, identifier
-from ringbound.starting.roles import Roles, share_told
+from ringbound.starting.roles import Roles, classes_of, outcomes_of, share_told
 
 FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
 MOST_SLICES, SHARE = 30, 7
@@ -139,24 +140,27 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
         "functions": functions_of(roles),
         "event_fields": event_fields_of(roles, y),
         "scale": str(scale_of(y)),
-        "condition": CONDITION if roles.task == "classification" else "",
+        "condition": conditions_of(roles),
         "views": views,
         "ago": " `1h, 23h ago` is an hour that ended so long before." if " ago" in views else "",
         "shown": quoted([shown]),
         "numbers": "[" + ", ".join(number_names(roles)) + "]",
         "categories": quoted([column.name for column in roles.categories]),
         "label_of_rows": _outcome(roles),
+        "by_split": 'classes="nunique"' if roles.task == "multiclass" else 'mean="mean"',
     }
 
 
 def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
     times = roles.time.values
-    classes = roles.task == "classification"
+    by_class = roles.task in ("classification", "multiclass")
     sliced = [column.name for column in roles.categories if 2 <= column.distinct <= MOST_SLICES][:4]
     guarded = "which groups must not get worse (`guarded`)."
     return {
-        "check_problem": f"what the two kinds of mistake cost, and {guarded}" if classes else guarded,
-        "task_imports": {"classification": "Classification, Costs", "count": "Count"}.get(roles.task, "Regression"),
+        "check_problem": f"what the two kinds of mistake cost, and {guarded}"
+        if roles.task == "classification"
+        else guarded,
+        "task_imports": TASK_IMPORTS[roles.task],
         "task": _task(roles),
         "baseline": f'\n    baseline="{baseline}",' if (baseline := _baseline(roles, choice)) else "",
         "slices": "".join(f'    found["{name}"] = rows["{name}"].fillna("missing")\n' for name in sliced),
@@ -168,13 +172,9 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         "prior": mapping_of(_prior(roles)),
         "stretch": "7" if (times.max() - times.min()).days >= 120 else "1",
         "mature": window_of(choice.mature_h + choice.horizon_h),
-        "strengths": "1e-3, 10.0" if classes else "1e-2, 1e3",
-        "evaluate_imports": "    calibration_check,\n    decision_table," if classes else "    answer_drift,",
-        "evaluate_intervals": "" if classes else "    interval_table,\n",
-        "evaluate_more": DECIDE if classes else DRIFT,
-        "evaluate_slices": "" if classes else INTERVALS,
+        "strengths": "1e-3, 10.0" if by_class else "1e-2, 1e3",
+        **EVALUATES["multiclass" if roles.task == "multiclass" else "classification" if by_class else "number"],
         "calibration": f"\n  {stated}" if (stated := _stated(roles)) else "",
-        "card_more": ", decisions=decisions, calibration=calibration" if classes else ", intervals=intervals",
         "least_rows": str(max(20, min(300, len(times) // 100))),
         "slice_margin": _slice_margin(roles),
     }
@@ -186,6 +186,8 @@ def _task(roles: Roles) -> str:
         return "Classification(Costs(miss=1.0, false_alarm=1.0))"
     if roles.task == "count":
         return "Count()"
+    if roles.task == "multiclass":
+        return f"Multiclass(({', '.join(map(literal, classes_of(roles.label)))}))"
     y = _numbers(roles)
     low, middle = np.nanmin(y), np.nanmedian(y)
     return "Regression(relative=True)" if low > 0 and low > middle / 100 else "Regression()"
@@ -193,7 +195,7 @@ def _task(roles: Roles) -> str:
 
 def _stated(roles: Roles) -> str:
     """Return how far answers may be from what they state: of a number a tenth of what outcomes differ by."""
-    if roles.task == "classification":
+    if roles.task in ("classification", "multiclass"):
         return "calibration_error: 0.05"
     return f"bias: {max(float(np.nanstd(_numbers(roles))) * 0.1, 1e-6):.3g}"
 
@@ -202,7 +204,7 @@ def _slice_margin(roles: Roles) -> str:
     """Return by how much the loss may rise in a group: a hundredth of that of always answering the mean."""
     y = _numbers(roles)
     y = y[~np.isnan(y)]
-    if roles.task == "classification":
+    if roles.task in ("classification", "multiclass"):
         return "0.02"
     whole = Count().losses(y, np.full(len(y), y.mean())) if roles.task == "count" else (y - y.mean()) ** 2
     return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
@@ -215,7 +217,7 @@ def _baseline(roles: Roles, choice: Choice) -> str:
     """
     times, y = roles.time.values, _numbers(roles)
     there = np.flatnonzero(times.notna().to_numpy() & ~np.isnan(y))
-    if roles.task == "classification" or times.iloc[there].duplicated().any():
+    if roles.task in ("classification", "multiclass") or times.iloc[there].duplicated().any():
         return ""
     known_h = choice.mature_h + choice.horizon_h
     series = pd.Series(y[there], pd.DatetimeIndex(times.iloc[there])).sort_index()
@@ -243,6 +245,10 @@ def source_name(path: Path) -> str:
 def _outcome(roles: Roles, *, dropped: bool = False) -> str:
     """Return the expression that gives the outcomes of `rows`, missing where there is none, if they are not `dropped`."""
     column = f'rows["{roles.label.name}"]'
+    if roles.task == "multiclass":
+        places = mapping_of({name: place for place, name in enumerate(classes_of(roles.label))})
+        texts = f'{column}.astype("str")'
+        return f'{texts}.map({places}).astype("float64")' if dropped else f"{texts}.where({column}.notna())"
     if roles.task != "classification":
         return f'{column}.astype("float64")'
     asked = {"True": "yes", "False": "no"}[roles.yes] if roles.label.kind == "boolean" else roles.yes
@@ -250,20 +256,15 @@ def _outcome(roles: Roles, *, dropped: bool = False) -> str:
     return is_asked if dropped else f"{is_asked}.where({column}.notna())"
 
 
-CONDITION = '''
-
-def is_yes(outcome):
-    """Whether it came."""
-    return outcome >= 1
-
-
-'''
-DECIDE = """### Is it calibrated, and what is the decision worth?
+CALIBRATED = """### Is it calibrated?
 
 ```python
 calibration = calibration_check(result)
 calibration
 ```
+
+"""
+DECIDE = """### What is the decision worth?
 
 ```python
 decisions = decision_table(result, {}, draws=draws, seed=seed)
@@ -291,6 +292,38 @@ intervals
 """
 
 
+TASK_WORDS = {"multiclass": "classification"}
+TASK_IMPORTS = {
+    "classification": "Classification, Costs",
+    "multiclass": "Multiclass",
+    "regression": "Regression",
+    "count": "Count",
+}
+EVALUATES = {
+    "classification": {
+        "evaluate_imports": "    calibration_check,\n    decision_table,",
+        "evaluate_intervals": "",
+        "evaluate_more": CALIBRATED + DECIDE,
+        "evaluate_slices": "",
+        "card_more": ", decisions=decisions, calibration=calibration",
+    },
+    "multiclass": {
+        "evaluate_imports": "    calibration_check,",
+        "evaluate_intervals": "    interval_table,\n",
+        "evaluate_more": CALIBRATED,
+        "evaluate_slices": INTERVALS,
+        "card_more": ", calibration=calibration, intervals=intervals",
+    },
+    "number": {
+        "evaluate_imports": "    answer_drift,",
+        "evaluate_intervals": "    interval_table,\n",
+        "evaluate_more": DRIFT,
+        "evaluate_slices": INTERVALS,
+        "card_more": ", intervals=intervals",
+    },
+}
+
+
 def periods_of(roles: Roles, zone: str) -> Periods:
     """Return months, or weeks where there are fewer than six of them; the last with a seventh of the rows or more measure."""
     local = roles.time.values.dropna().dt.tz_convert(zone)
@@ -307,7 +340,11 @@ def periods_of(roles: Roles, zone: str) -> Periods:
 
 
 def _numbers(roles: Roles) -> np.ndarray:
+    """Return outcomes as they are kept as events, (n,): of two values whether the one came, of classes their places."""
     values = roles.label.values
+    if roles.task == "multiclass":
+        places = {name: float(place) for place, name in enumerate(classes_of(roles.label))}
+        return values.astype("str").map(places).where(values.notna()).to_numpy("float64")
     if roles.task == "classification":
         return (values.astype("str") == roles.yes).astype("float64").where(values.notna()).to_numpy()
     return values.astype("float64").to_numpy()
@@ -316,7 +353,7 @@ def _numbers(roles: Roles) -> np.ndarray:
 def _prior(roles: Roles) -> dict[str, float | None]:
     """Return what the prior goes by: the category that tells most, of those with many rows each, and the hour."""
     times = roles.time.values.dropna()
-    y = _numbers(roles)
+    y = outcomes_of(roles)
     wide = [c for c in roles.categories if len(times) / max(c.distinct, 1) >= 4 * EACH]
     best = max(wide, key=lambda c: roles.share.get(c.original, 0.0), default=None)
     found: dict[str, float | None] = {best.name: None} if best and roles.share.get(best.original, 0.0) > TELLING else {}
@@ -354,8 +391,9 @@ def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> st
     known = f"an outcome is taken to be known {choice.mature_h:g} hours after `{roles.time.original}` (`mature_h`)"
     asked = f"the question is asked {choice.horizon_h:g} hours before `{roles.time.original}` (`horizon_h`)"
     lines = [
-        f"it is a {roles.task} of `{roles.label.original}`"
+        f"it is a {TASK_WORDS.get(roles.task, roles.task)} of `{roles.label.original}`"
         + (f": is it `{roles.yes}`?" if roles.yes else "")
+        + (f" by {len(classes_of(roles.label))} classes" * (roles.task == "multiclass"))
         + (": whole numbers from 0 on; `--task regression` takes them for measures" * (roles.task == "count")),
         f"rows are told apart by `{roles.id.original}`"
         if roles.id

@@ -13,15 +13,17 @@ from scipy import stats
 from sklearn.tree import DecisionTreeRegressor
 
 from ringbound.errors import ProblemError
+from ringbound.problem.multiclass import MOST_CLASSES
 from ringbound.starting.look import FEW, Column, Look
 
-Task = Literal["classification", "regression", "count"]
+Task = Literal["classification", "multiclass", "regression", "count"]
 LEAST_ROWS, LEAST_WEEKS = 300, 6
 FEWEST_COUNTED, MOST_COUNTED = 10, 10_000
 """Whole numbers are taken for counts where the least is at most the one and the largest at most the other."""
+FEWEST_OF_CLASS = 20
 MOST_TEXTS = 200
 """Different texts beyond which a column is no category of its own; it may still be looked up by."""
-TELLS: dict[Task, float] = {"regression": 0.95, "count": 0.95, "classification": 0.8}
+TELLS: dict[Task, float] = {"regression": 0.95, "count": 0.95, "classification": 0.8, "multiclass": 0.8}
 """The share of the outcome that no single column should tell; where classes have a border, rows beside it are missed."""
 PROBED = 50_000
 """Rows by which columns are judged."""
@@ -74,7 +76,7 @@ def assign_roles(
     left = [
         column for name, column in table.columns.items() if name not in aside and column not in (target, when, identity)
     ]
-    aside |= _parts_of(target, left, y) if kind != "classification" else {}
+    aside |= _parts_of(target, left, y) if kind in ("regression", "count") else {}
     early = np.argsort(when.values.to_numpy(), kind="stable")[: 2 * table.rows // 3]
     share = {column.original: share_told(column.values.iloc[early], y[early]) for column in left}
     for name, part in share.items():
@@ -146,11 +148,14 @@ def _task_of(label: Column, task: str) -> tuple[Task, str]:
     if label.kind == "timestamp":
         raise ProblemError(f"--label: expected a number or one of two values in {label.original!r}; got times")
     two = label.distinct == 2
-    if not two and (task == "classification" or label.kind not in ("number", "integer")):
+    if not two and task == "classification":
         raise ProblemError(
-            f"--label: expected a number, or one of two values, in {label.original!r}; got {label.distinct} different ones; "
-            "more than two classes are not supported yet"
+            f"--label: expected one of two values in {label.original!r}; got {label.distinct} different ones; "
+            "use --task multiclass"
         )
+    if task == "multiclass" or (not two and not task and label.kind not in ("number", "integer")):
+        _check_classes(label)
+        return "multiclass", ""
     if two and task in ("", "classification"):
         values = label.values.dropna().value_counts()  # the rarer one is asked about, of yes and no it is yes
         positive = [v for v in values.index if str(v).lower() in ("1", "1.0", "true", "yes", "y")]
@@ -165,7 +170,36 @@ def _task_of(label: Column, task: str) -> tuple[Task, str]:
     return ("count" if task == "count" or (not task and whole and few) else "regression"), ""
 
 
+def _check_classes(label: Column) -> None:
+    counts = classes_of(label)
+    if not 2 < len(counts) <= MOST_CLASSES:
+        raise ProblemError(
+            f"--label: expected 3 to {MOST_CLASSES} classes in {label.original!r}; got {len(counts)} different values"
+        )
+    rarest = min(counts, key=lambda name: counts[name])
+    if counts[rarest] < FEWEST_OF_CLASS:
+        raise ProblemError(
+            f"--label: expected at least {FEWEST_OF_CLASS} rows of each class in {label.original!r}; {rarest!r} has "
+            f"{counts[rarest]}; put rare ones together under one name"
+        )
+
+
+def classes_of(label: Column) -> dict[str, int]:
+    """Return the classes of a label, in the order of their names, each with how many rows it has."""
+    counts = label.values.dropna().astype("str").value_counts()
+    return {name: int(counts[name]) for name in sorted(counts.index)}
+
+
+def outcomes_of(roles: "Roles") -> np.ndarray:
+    """Return the outcomes of a table as numbers, (n,), or (n, classes)."""
+    return _outcomes(roles.label, roles.task, roles.yes)
+
+
 def _outcomes(label: Column, task: Task, yes: str) -> np.ndarray:
+    """Return outcomes as numbers, (n,), NaN for missing; of classes whether each came, (n, classes)."""
+    if task == "multiclass":
+        texts, there = label.values.astype("str"), label.values.notna()
+        return np.column_stack([(texts == name).astype("float64").where(there) for name in classes_of(label)])
     if task != "classification":
         return label.values.astype("float64").to_numpy()
     is_yes = (label.values.astype("str") == yes).astype("float64")
@@ -215,12 +249,16 @@ def _leavings(table: Look, used: set[str], time: Column, horizon_h: float) -> di
 def share_told(values: pd.Series, y: np.ndarray) -> float:
     """Return how much of the outcomes y (n,) a column tells by itself: of the variance of their ranks, on rows not fitted on.
 
+    Of classes, y (n, classes), it is that class of which it tells most.
+
     A number is cut by a small tree, the values of a text have a mean each (Breiman and others, Classification and Regression
     Trees, 1984).
 
     >>> share_told(pd.Series([1.0, 2.0, 3.0, 4.0] * 100), np.array([1.0, 4.0, 9.0, 16.0] * 100))
     1.0
     """
+    if y.ndim == 2:
+        return max(share_told(values, y[:, one]) for one in range(y.shape[1]))
     there = np.flatnonzero(~np.isnan(y))
     there = there[:: max(1, len(there) // PROBED)]
     ranks = stats.rankdata(y[there])

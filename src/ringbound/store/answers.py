@@ -63,6 +63,7 @@ JUDGED = (
         PREDICTIONS.c.answer,
         OUTCOMES.c.value,
         OUTCOMES.c.time,
+        PREDICTIONS.c.answers,
     )
     .select_from(
         PREDICTIONS.outerjoin(OUTCOMES, sa.and_(OUTCOMES.c.prediction_id == PREDICTIONS.c.prediction_id, STANDS))
@@ -225,15 +226,15 @@ class AnswerLog(Reached):
     def _judged_of_old(self, since: int, there: Collection[str]) -> list[Judged]:
         assert self.archive
         rows = [tuple(row) for row in self._read(STRAY, {})]
-        names = ["prediction_id", "at", "model_version", "rung", "answer", "made_at"]
+        names = ["prediction_id", "at", "model_version", "rung", "answer", "answers", "made_at"]
         old = [row for row in self.archive.rows("predictions", names=names) if row[-1] > since and row[0] not in there]
         told = {row[1:4]: LoggedOutcome(*row) for row in (*rows, *self.archive.rows("outcomes"))}
         stands = _standing(told.values())
         old.sort(key=lambda row: (row[-1], row[0]))
         result = []
-        for name, at, version, rung, answer, _ in old:
+        for name, at, version, rung, answer, answers, _ in old:
             one = stands.get(name)
-            result.append(Judged(name, at, version, rung, answer, one and one.value, one and one.time))
+            result.append(Judged(name, at, version, rung, answer, one and one.value, one and one.time, answers))
         return result
 
     def put_away(self, before: int) -> Archived:

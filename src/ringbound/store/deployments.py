@@ -58,6 +58,8 @@ class Pair(NamedTuple):
     challenger_lower: bool
     champion_us: float | None
     challenger_us: float | None
+    champion_answers: bytes | None = None
+    challenger_answers: bytes | None = None
 
 
 class Matured(NamedTuple):
@@ -66,6 +68,8 @@ class Matured(NamedTuple):
     champion: float
     challenger: float
     outcome: float
+    champion_answers: bytes | None = None
+    challenger_answers: bytes | None = None
 
 
 class DeploymentLog(Reached):
@@ -170,7 +174,8 @@ class DeploymentLog(Reached):
         `pairs` and `outcomes` are the positions up to which the last look saw them, and up to which this one does: what is
         found is new in at least one of them.
         """
-        both = sa.select(PAIRS.c.champion, PAIRS.c.challenger, OUTCOMES.c.value)
+        answers = (PAIRS.c.champion_answers, PAIRS.c.challenger_answers)
+        both = sa.select(PAIRS.c.champion, PAIRS.c.challenger, OUTCOMES.c.value, *answers)
         both = both.join(OUTCOMES, OUTCOMES.c.prediction_id == PAIRS.c.prediction_id)
         both = both.where(PAIRS.c.rollout == rollout, PAIRS.c.seq <= pairs[1], OUTCOMES.c.seq <= outcomes[1], _FIRST)
         both = both.where(~PAIRS.c.champion_failed, ~PAIRS.c.challenger_failed)

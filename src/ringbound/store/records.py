@@ -69,7 +69,9 @@ class Prediction:
     `row` is the request as JSON, `vector` the model's input as float64 bytes; times are microseconds since 1970. `rung` of
     the ladder answered, for the `reason` why no better one did; `decision` is what the answer means where something is
     decided. `code` is the version of what served, `took_us` the microseconds from coming in to being recorded.
-    `propensity` is how likely the question was to be decided, or left undecided, as it was: 1 where chance has no part.
+    `answer` is one number; of several classes it is the probability of the likeliest, and `answers` are all of them as
+    float64 bytes. `propensity` is how likely the question was to be decided, or left undecided, as it was: 1 where chance
+    has no part.
     """
 
     prediction_id: str
@@ -87,11 +89,12 @@ class Prediction:
     code: str = ""
     took_us: int = 0
     propensity: float = 1.0
+    answers: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of what a prediction was about: `value` is 1 or 0, or a number, as it was determined at `time`."""
+    """What came of what a prediction was about: `value`, determined at `time`, is 1 or 0, a number or a class's place."""
 
     prediction_id: str
     time: int
@@ -134,6 +137,7 @@ class Judged(NamedTuple):
     answer: float
     outcome: float | None
     known: int | None
+    answers: bytes | None = None
 
 
 class Answered(NamedTuple):

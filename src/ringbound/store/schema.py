@@ -41,6 +41,7 @@ PREDICTIONS = sa.Table(
     sa.Column("code", sa.Text, nullable=False, server_default=""),
     sa.Column("took_us", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("propensity", sa.Float(53), nullable=False, server_default="1"),
+    sa.Column("answers", sa.LargeBinary),
     sa.Column("seal", sa.BigInteger),
     sa.Index("predictions_made", "made_at", "prediction_id"),
     sa.Index("predictions_asked", "at", "prediction_id"),
@@ -118,6 +119,8 @@ PAIRS = sa.Table(
     sa.Column("challenger_lower", sa.Boolean, nullable=False),
     sa.Column("champion_us", sa.Float(53)),
     sa.Column("challenger_us", sa.Float(53)),
+    sa.Column("champion_answers", sa.LargeBinary),
+    sa.Column("challenger_answers", sa.LargeBinary),
     sa.Index("pairs_predictions", "prediction_id"),
     sqlite_autoincrement=True,
 )
@@ -154,7 +157,7 @@ VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
 FIRST = "0001"
 """The schema of stores that were made before stores had a version."""
-HEAD = "0008"
+HEAD = "0009"
 
 
 def is_current(connection: sa.Connection) -> bool:

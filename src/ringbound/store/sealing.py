@@ -48,6 +48,10 @@ def digest(prediction: Prediction) -> str:
     values = vars(prediction) | {"vector": prediction.vector.hex()}
     if prediction.propensity == 1.0:  # as of those from before it was recorded
         del values["propensity"]
+    if prediction.answers is None:
+        del values["answers"]
+    else:
+        values["answers"] = prediction.answers.hex()
     return hashlib.sha256(ENCODED(values).encode()).hexdigest()
 
 

@@ -31,6 +31,7 @@ COLUMNS = (
     PREDICTIONS.c.decision,
     PREDICTIONS.c.took_us,
     PREDICTIONS.c.propensity,
+    PREDICTIONS.c.answers,
 )
 
 
@@ -49,6 +50,7 @@ class AskedRow(NamedTuple):
     decision: bool | None
     took_us: int
     propensity: float
+    answers: bytes | None = None
 
 
 class Came(NamedTuple):

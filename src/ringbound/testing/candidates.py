@@ -7,6 +7,7 @@ from ringbound.errors import BundleError
 from ringbound.models.candidates import Candidate
 from ringbound.models.rung import Model
 from ringbound.problem.classification import Classification
+from ringbound.problem.multiclass import Multiclass
 from ringbound.problem.numbers import Count, Regression
 from ringbound.problem.task import Costs, Task
 
@@ -17,6 +18,7 @@ TASKS: dict[str, Task] = {
     "median": Regression(aim="median"),
     "quantile": Regression(aim=0.9),
     "count": Count(),
+    "multiclass": Multiclass(("low", "middle", "high")),
 }
 
 
@@ -37,6 +39,8 @@ def outcomes(task: Task, truth: np.ndarray) -> np.ndarray:
     """
     if task.outcome == "boolean":
         return (truth > 0).astype(float)
+    if task.classes:
+        return np.digitize(truth, [-1.0, 0.5]).astype(float)
     return np.floor(np.exp(truth)) if task.least == 0 else truth
 
 
@@ -56,10 +60,15 @@ def check_candidate(candidate: Candidate, task: Task) -> None:
 
     later, later_truth = sample(1500, seed=1)
     whole = model.predict(later)
-    assert whole.shape == (1500,), "one answer for each row"
+    width = (len(task.classes),) if task.classes else ()
+    assert whole.shape == (1500, *width), "one answer for each row, of classes one for each of these"
     if task.probabilities:
         assert ((whole >= 0) & (whole <= 1)).all(), "probabilities are between 0 and 1"
         assert ((whole > 0.5) == (later_truth > 0)).mean() > 0.8, "it learns what there is to learn"
+    elif task.classes:
+        assert ((whole >= 0) & (whole <= 1)).all(), "probabilities are between 0 and 1"
+        assert np.allclose(whole.sum(axis=1), 1), "of all classes they are 1 together"
+        assert task.came(outcomes(task, later_truth), whole).mean() > 0.7, "it learns what there is to learn"
     else:
         margin = np.log(whole) if task.link == "log" else whole
         assert np.corrcoef(margin, later_truth)[0, 1] > 0.85, "it learns what there is to learn"
@@ -74,7 +83,7 @@ def check_candidate(candidate: Candidate, task: Task) -> None:
 
     strangers = np.array([[0.5, 0.1, np.nan], [0.5, np.nan, np.nan]])
     assert np.isfinite(model.predict(strangers)).all(), "a category nobody has seen is missing, and missing is answered"
-    assert model.predict(np.empty((0, 3))).shape == (0,), "no rows give no answers"
+    assert model.predict(np.empty((0, 3))).shape == (0, *width), "no rows give no answers"
     _refuses_two_columns(model)
 
 

@@ -6,7 +6,7 @@ from ringbound import Classification, Costs
 from ringbound.monitoring.bands import Early, Maturing, estimated, final, partly_matured
 from ringbound.monitoring.days import DELAYS, OutcomeDay, delay_bins
 from ringbound.monitoring.profile import History
-from ringbound.monitoring.sums import Sums, expected_by_answers, sum_up
+from ringbound.monitoring.sums import Sums, sum_up
 
 TASK = Classification(Costs(1, 1))
 HOUR_US = 3.6e9
@@ -22,7 +22,7 @@ def a_day(random, rows=1500, shift=0.0):
 
 
 def sums_of(answers, outcomes):
-    return sum_up(TASK, answers, outcomes, expected_by_answers(TASK, answers))
+    return sum_up(TASK, answers, outcomes, TASK.expected_losses(answers))
 
 
 def outcome_day(name, answers, outcomes, delays):
@@ -36,7 +36,7 @@ def early(maturing, answers, outcomes, ages, known):
     losses = np.where(known, TASK.losses(outcomes, answers), np.nan)
     place = np.minimum(outcomes.astype(int), len(shares) - 1)
     share = shares[place, np.arange(len(ages))]
-    return Early(expected_by_answers(TASK, answers), losses, share, shares[maturing.occupied].min(axis=0))
+    return Early(TASK.expected_losses(answers), losses, share, shares[maturing.occupied].min(axis=0))
 
 
 def history_of(random, days=84):
@@ -69,7 +69,7 @@ def test_where_all_is_known_the_partly_matured_band_is_the_final_one():
     answers, outcomes, _ = a_day(random)
     losses = TASK.losses(outcomes, answers)
     ones = np.ones(len(losses))
-    band = partly_matured(Early(expected_by_answers(TASK, answers), losses, ones, ones), 1.0, 0.05, 1)
+    band = partly_matured(Early(TASK.expected_losses(answers), losses, ones, ones), 1.0, 0.05, 1)
     assert abs(band.value - losses.mean()) < 1e-9
 
 

@@ -35,7 +35,7 @@ def old(url) -> str:
 
 def test_an_old_store_keeps_its_events_and_predictions(old, caplog):
     store = Store(old)
-    assert "store: schema 0001 brought up to 0008" in caplog.text
+    assert "store: schema 0001 brought up to 0009" in caplog.text
     assert store.log == "0123456789abcdef" * 2
     assert [(e.seq, e.source, e.id, e.available_at) for e in store.tail(0)] == [
         (1, "sales", "a", 1000),
