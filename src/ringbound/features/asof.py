@@ -10,7 +10,8 @@ Times are int64 microseconds since 1970. Numbers are int64 in fixed point: `rint
 so that sums over up to 2**22 events of a window are exact.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +81,14 @@ def fixed(values: np.ndarray, scale: int) -> np.ndarray:
     return np.where(missing, MISSING, np.rint(np.where(missing, 0.0, values) * scale).astype(np.int64))
 
 
+def code(text: str) -> int:
+    """Return a number for a text, the same everywhere, below LIMIT: by it different texts are told apart.
+
+    Two texts of a million have the same with a chance of one in two.
+    """
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=5).digest())
+
+
 def ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
     """Divide int64 by int64 in float64; a denominator of 0 gives NaN: there was nothing to say."""
     result = np.full(numerators.shape, np.nan)
@@ -130,6 +139,125 @@ def largest(run: Run, track: Track, lo: Positions, hi: Positions, at: Positions,
     return _extreme(track.values, lo, hi, max, np.maximum, MISSING), scale * known
 
 
+def since(run: Run, track: Track | None, lo: Positions, hi: Positions, at: Positions, scale: int) -> tuple:
+    """Minutes since the first event of the window became known."""
+    inside = hi > lo
+    first = min(lo + 1, len(run.times) - 1) if isinstance(lo, int) else np.minimum(lo + 1, len(run.times) - 1)
+    return (at - run.times[first]) * inside, MINUTE * inside
+
+
+def distinct(run: Run, track: Track, lo: Positions, hi: Positions, at: Positions, scale: int) -> tuple:
+    """How many different known values."""
+    if isinstance(hi, int):
+        return len({*track.values[lo + 1 : hi + 1]} - {MISSING}), track.known[hi] > track.known[lo]
+    values = np.asarray(track.values)
+    order = np.argsort(values, kind="stable")
+    again = np.flatnonzero(values[order][1:] == values[order][:-1]) + 1
+    before = np.zeros(len(values), np.int64)  # where a value stood last; it is counted where that is not in the window
+    before[order[again]] = order[again - 1]
+    before[values == MISSING] = len(values)
+    return _at_most(before, lo, hi), track.known[hi] > track.known[lo]
+
+
+def _at_most(before: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """Return how many of `before[lo + 1 : hi + 1]` are at most lo, (n,) each.
+
+    A window is made of blocks of 1, 2, 4, … entries, at most two of each size; one size is held, sorted, at a time.
+    """
+    size = 1 << max(1, int(len(before) - 1).bit_length())
+    level = np.full(size, len(before), np.int64)
+    level[: len(before)] = before
+    left, right, width = lo + 1, hi + 1, 1
+    found, wide = np.zeros(len(hi), np.int64), len(before) + 1
+    while width <= size and (left < right).any():
+        blocks = np.sort(level.reshape(-1, width), axis=1)
+        places = (blocks + np.arange(len(blocks))[:, None] * wide).ravel()
+
+        def count_of(block: np.ndarray, rows: np.ndarray) -> None:
+            end = np.searchsorted(places, block * wide + lo[rows], "right")  # noqa: B023 - called at once
+            found[rows] += end - block * width  # noqa: B023
+
+        odd = np.flatnonzero((left < right) & (left % 2 == 1))
+        count_of(left[odd], odd)
+        left[odd] += 1
+        odd = np.flatnonzero((left < right) & (right % 2 == 1))
+        right[odd] -= 1
+        count_of(right[odd], odd)
+        left, right, width = left // 2, right // 2, width * 2
+    return found
+
+
+def spread(run: Run, track: Track, lo: Positions, hi: Positions, at: Positions, scale: int) -> tuple:
+    """The standard deviation of the known numbers, of two at least."""
+    n, s, q = _moments(track, lo, hi)
+    variance = (q - s * s / np.maximum(n, 1)) / np.maximum(n - 1, 1)
+    return np.sqrt(np.maximum(variance, 0.0)), scale * (n > 1)
+
+
+def trend(run: Run, track: Track, lo: Positions, hi: Positions, at: Positions, scale: int) -> tuple:
+    """The slope a day of the line through the known numbers by when they became known, to the minute."""
+    n, s, _ = _moments(track, lo, hi)
+    t, tt, tv = _moments_of_time(run, track, lo, hi)
+    n = np.maximum(n, 1)
+    return 1440.0 * (tv - t * s / n), scale * (tt - t * t / n)
+
+
+def _moments(track: Track, lo: Positions, hi: Positions) -> tuple:
+    """Return how many numbers are known, the sum of what they are above the last of them, and of its squares, as floats.
+
+    Whole numbers until the end, which are exact for `NARROW` ones: 2**22 squares of 2**20 stay below 2**63.
+    """
+    known, latest = track.known[hi] - track.known[lo], track.latest[hi]
+    if isinstance(hi, int):
+        above = [value - track.values[latest] for value in track.values[lo + 1 : hi + 1] if value != MISSING]
+        return float(known), float(sum(above)), float(sum(value * value for value in above))
+    values = np.asarray(track.values)
+    number = np.where(values == MISSING, 0, values)
+    last = np.where(known > 0, values[latest], 0)
+    squares = np.cumsum(number * number)
+    total = track.sums[hi] - track.sums[lo]
+    square = squares[hi] - squares[lo] - 2 * last * total + last * last * known
+    return known.astype(np.float64), (total - last * known).astype(np.float64), square.astype(np.float64)
+
+
+def _moments_of_time(run: Run, track: Track, lo: Positions, hi: Positions) -> tuple:
+    """Return three sums over the known numbers, as floats: of minutes since the last of them, which are at most 0, of their
+    squares, and of their products with what the numbers are above the last.
+    """
+    known, latest = track.known[hi] - track.known[lo], track.latest[hi]
+    if isinstance(hi, int):
+        last, end = track.values[latest], run.times[latest] // MINUTE
+        pairs = [
+            (run.times[p] // MINUTE - end, track.values[p] - last)
+            for p in range(lo + 1, hi + 1)
+            if track.values[p] != MISSING
+        ]
+        sums = (sum(t for t, _ in pairs), sum(t * t for t, _ in pairs), sum(t * v for t, v in pairs))
+        return float(sums[0]), float(sums[1]), float(sums[2])
+    values, minutes = np.asarray(track.values), np.asarray(run.times) // MINUTE
+    there = values != MISSING
+    number, minute = np.where(there, values, 0), np.where(there, minutes, 0)
+    last, end = (np.where(known > 0, column[latest], 0) for column in (values, minutes))
+    over = lambda column: np.cumsum(column)[hi] - np.cumsum(column)[lo]  # noqa: E731 - wraps, as sums do
+    t, v = over(minute), track.sums[hi] - track.sums[lo]
+    time = t - end * known
+    square = over(minute * minute) - 2 * end * t + end * end * known
+    product = over(minute * number) - end * v - last * t + end * last * known
+    return time.astype(np.float64), square.astype(np.float64), product.astype(np.float64)
+
+
+def decayed(track: Track, positions: Sequence[tuple[Positions, Positions]], scale: int) -> tuple:
+    """The mean of the known numbers, of which those of each window before count half as much as those after."""
+    total: Any = 0.0
+    weight: Any = 0.0
+    factor = 1.0
+    for lo, hi in positions:
+        total = total + (track.sums[hi] - track.sums[lo]) * factor
+        weight = weight + (track.known[hi] - track.known[lo]) * factor
+        factor /= 2
+    return total, scale * weight
+
+
 def _extreme(values: Sequence64, lo: Positions, hi: Positions, one: Callable, many: np.ufunc, nothing: int) -> Any:
     """Return the extreme of `values[lo + 1 : hi + 1]`, MISSING left out; `nothing` where nothing is left."""
     if isinstance(hi, int):
@@ -158,4 +286,13 @@ AGGREGATES: dict[str, Callable[..., tuple]] = {
     "max": largest,
     "last": last,
     "age": age,
+    "since": since,
+    "distinct": distinct,
+    "std": spread,
+    "trend": trend,
 }
+DECAYED = "decayed"
+HALVINGS = 10
+"""Windows in a row that a decayed mean goes by; its own length is that of the latest."""
+NARROW = 2**19
+"""The largest size of a number in fixed point of which squares are summed."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ringbound.errors import FeatureError
+from ringbound.features.asof import NARROW
 from ringbound.features.columns import Category, Column, Reference
 from ringbound.features.events import EventSource
 from ringbound.features.meaning import meaning_of
@@ -116,14 +117,28 @@ class FeatureSet:
                     f"view {view.name}: entity {part}: expected a category or number that both the request {sorted(fields)} "
                     f"and {source.name} {sorted(kinds)} have, of one kind"
                 )
-        for track in view.tracks:
+        for feature in view.features:
+            track = feature.track
+            if track is None or (feature.aggregate == "distinct" and track in source.texts):
+                continue
             condition = view.conditions.get(track)
+            if feature.aggregate in ("std", "trend") and track in source.scale:
+                self._check_narrow(view, source, track)
             for number in [track] if condition is None else arguments_of(condition):
                 if number not in source.scale:
                     raise FeatureError(
                         f"view {view.name}: expected a number of {source.name} with a scale, one of {sorted(source.scale)}; "
                         f"got {number!r}"
                     )
+
+    def _check_narrow(self, view: View, source: EventSource, track: str) -> None:
+        field = next(field for field in source.fields if field.name == track)
+        size = max(abs(field.ge or 0.0), abs(field.le or 0.0)) * source.scale[track]
+        if size >= NARROW:
+            raise FeatureError(
+                f"view {view.name}: std and trend of {track}: expected bounds times scale below {NARROW}, so that squares "
+                f"add up exactly; got {size:g}; lower the scale, or narrow the bounds"
+            )
 
     @cached_property
     def entities(self) -> list[str]:

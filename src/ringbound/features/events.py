@@ -58,6 +58,11 @@ class EventSource:
                 )
 
     @cached_property
+    def texts(self) -> frozenset[str]:
+        """The fields that are categories."""
+        return frozenset(field.name for field in self.fields if field.kind == "category")
+
+    @cached_property
     def lateness_us(self) -> int:
         """How long after it happened an event may become available and still count, in microseconds."""
         return asof.LATEST if self.lateness is None else microseconds(self.lateness)

@@ -1,5 +1,6 @@
 """The as-of join: windowed values of many requests at once, from events as columns. NumPy only."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -42,7 +43,11 @@ def windowed_values(
 
 
 def numbers_of(track: str, view: View, source: EventSource, events: Events) -> np.ndarray:
-    """Return a track's numbers in fixed point, (n,) int64: a field's, or 1 and 0 for a condition."""
+    """Return a track's numbers in fixed point, (n,) int64: a field's, a text's code, or 1 and 0 for a condition."""
+    column = events.fields.get(track)
+    if isinstance(column, Category):
+        codes = np.array([*map(asof.code, column.values), asof.MISSING], np.int64)
+        return codes[column.codes]
     if track not in view.conditions:
         return asof.fixed(np.asarray(events.fields[track]), source.scale[track])
     condition = view.conditions[track]
@@ -90,10 +95,16 @@ def _join(
     instants = at[known]
     positions: dict[int, np.ndarray] = {}
     for feature in view.features:
-        lo, hi = position(feature.ago + feature.window), position(feature.ago)
         track = run.tracks[feature.track] if feature.track is not None else None
-        scale = 1 if feature.aggregate in ("count", "age", "rate") else source.scale[feature.track or ""]
-        numerator, denominator = asof.AGGREGATES[feature.aggregate](run, track, lo, hi, instants - feature.ago, scale)
+        scale = 1 if feature.track in view.conditions else source.scale.get(feature.track or "", 1)
+        if feature.aggregate == asof.DECAYED:
+            backs = [feature.ago + number * feature.window for number in range(asof.HALVINGS + 1)]
+            edges_of = [(position(far), position(near)) for near, far in itertools.pairwise(backs)]
+            numerator, denominator = asof.decayed(run.tracks[feature.track or ""], edges_of, scale)
+        else:
+            lo, hi = position(feature.ago + feature.window), position(feature.ago)
+            aggregate = asof.AGGREGATES[feature.aggregate]
+            numerator, denominator = aggregate(run, track, lo, hi, instants - feature.ago, scale)
         values = np.full(len(at), 0.0 if feature.aggregate == "count" else np.nan)
         values[target] = asof.ratio(numerator, np.broadcast_to(denominator, numerator.shape))
         result[feature.name] = values

@@ -4,6 +4,7 @@ The log is the truth, this a view of it: it can be thrown away and made again. I
 about any more, and refuses questions that would need it.
 """
 
+import itertools
 import json
 from array import array
 from bisect import bisect_right
@@ -24,6 +25,7 @@ from ringbound.store.records import VOID, LoggedEvent
 RETAINED = 24 * 60 * asof.MINUTE
 """How old a question may be: by so much more than the longest window the memory reaches back."""
 NAN = float("nan")
+HALVINGS = range(asof.HALVINGS + 1)
 SMALL = 64
 """Events of one entity up to which nothing is forgotten: tidying up would cost more than it frees."""
 
@@ -160,6 +162,13 @@ class OnlineFeatures:
             end, hi = at, bisect_right(times, at) - 1
             lo = window = 0
             for aggregate, track, length, ago, scale in memory.program:
+                if aggregate is asof.decayed:
+                    edges = [bisect_right(times, at - ago - number * length) - 1 for number in HALVINGS]
+                    over, under = aggregate(
+                        tracks[track], [(far, near) for near, far in itertools.pairwise(edges)], scale
+                    )
+                    values.append(1.0 * over / under if under else NAN)
+                    continue
                 if at - ago != end:
                     end, window, hi = at - ago, 0, bisect_right(times, at - ago) - 1
                 if length != window:
@@ -179,7 +188,7 @@ class OnlineFeatures:
 def _memory(view: View, source: EventSource) -> Memory:
     program = [
         (
-            asof.AGGREGATES[feature.aggregate],
+            asof.decayed if feature.aggregate == asof.DECAYED else asof.AGGREGATES[feature.aggregate],
             feature.track,
             feature.window,
             feature.ago,
@@ -197,7 +206,9 @@ def _tracks(source: EventSource, memories: Sequence[Memory]) -> dict[str, Callab
     for memory in memories:
         for track in memory.view.tracks:
             condition = memory.view.conditions.get(track)
-            if condition is None:
+            if condition is None and track in source.texts:
+                tracks[track] = _coded(track)
+            elif condition is None:
                 tracks[track] = _fixed(track, source.scale[track])
             else:
                 tracks[track] = _held(condition, arguments_of(condition))
@@ -208,6 +219,14 @@ def _fixed(track: str, scale: int) -> Callable[[Mapping[str, Any]], int]:
     def number(fields: Mapping[str, Any]) -> int:
         value = fields.get(track)
         return asof.MISSING if value is None else round(float(value) * scale)
+
+    return number
+
+
+def _coded(track: str) -> Callable[[Mapping[str, Any]], int]:
+    def number(fields: Mapping[str, Any]) -> int:
+        value = fields.get(track)
+        return asof.MISSING if value is None else asof.code(value)
 
     return number
 

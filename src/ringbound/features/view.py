@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringbound.errors import FeatureError
-from ringbound.features.asof import AGGREGATES, MINUTE
+from ringbound.features.asof import AGGREGATES, DECAYED, HALVINGS, MINUTE
 
+KINDS = (*AGGREGATES, DECAYED)
 UNITS = {"min": MINUTE, "h": 60 * MINUTE, "d": 24 * 60 * MINUTE}
-LONE = ("count", "age")
+LONE = ("count", "age", "since")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Windowed:
     track: str | None
     window: int
     ago: int = 0
+
+    @property
+    def reach(self) -> int:
+        """How far before the question it looks, in microseconds."""
+        return self.ago + self.window * (HALVINGS if self.aggregate == DECAYED else 1)
 
 
 @dataclass(frozen=True)
@@ -53,17 +59,20 @@ class View:
     @property
     def longest(self) -> int:
         """How far back the windows reach, in microseconds: what happened before is forgotten."""
-        return max(feature.window + feature.ago for feature in self.features)
+        return max(feature.reach for feature in self.features)
 
 
 def view(name: str, *, entity: str | Sequence[str], events: str, **features: tuple) -> View:
     """Declare a view; each feature is `(aggregate, windows)` or `(aggregate, number or condition, windows)`.
 
-    Aggregates: `count` and `age` (minutes since the last event became known) of the events; `sum`, `mean`, `min`, `max`
-    and `last` of a number; `rate` of a condition, a function of the event's numbers that works on each element:
+    Aggregates: of the events `count`, `age` and `since` (minutes since the last and the first of them became known); of a
+    number `sum`, `mean`, `min`, `max`, `last`, `std`, `trend` (the slope a day) and `decayed` (the mean of ten windows in a
+    row, of which each counts half as much as the one after it); `distinct`, how many different values, of a number or a
+    category; `rate` of a condition, a function of the event's numbers that works on each element:
     the share of the events for which it holds, leaving out those that miss a number it takes. A window is a text like
     `90min`, `3h` or `28d`, or `1h, 23h ago`, which ends so long before the question: an hour of yesterday. Several make
-    several features. Where it is empty, `count` is 0 and all others are missing. Without an entity, `[]`, all events count.
+    several features. Where it is empty, `count` is 0 and all others are
+    missing. Without an entity, `[]`, all events count.
 
     >>> made = view("shop", entity="shop", events="sales", paid=("mean", "paid", ["1h", "1d"]), sales=("count", "1h"))
     >>> [feature.name for feature in made.features]
@@ -74,10 +83,10 @@ def view(name: str, *, entity: str | Sequence[str], events: str, **features: tup
     declared, conditions = [], {}
     for key, parts in features.items():
         aggregate, *rest = parts
-        if aggregate not in AGGREGATES or len(rest) != (1 if aggregate in LONE else 2):
+        if aggregate not in KINDS or len(rest) != (1 if aggregate in LONE else 2):
             raise FeatureError(
-                f"view {name}, {key}: expected (aggregate, windows) for {' and '.join(LONE)} or (aggregate, number, windows) "
-                f"for {', '.join(a for a in AGGREGATES if a not in LONE)}; got {parts!r}"
+                f"view {name}, {key}: expected (aggregate, windows) for {', '.join(LONE)} or (aggregate, number, windows) "
+                f"for {', '.join(a for a in KINDS if a not in LONE)}; got {parts!r}"
             )
         track: Any = None if aggregate in LONE else rest[0]
         if callable(track) != (aggregate == "rate"):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -22,8 +23,20 @@ from ringbound.store.records import LoggedEvent
 BOUND = (asof.LIMIT - 1) / 100
 WHO, SHOP = Field("who", "category", "a name", "ann"), Field("shop", "number", "a number", 3)
 SALES = EventSource(
-    "sales", [WHO, SHOP, Field("paid", "number", "an amount", 1.5, False, -BOUND, BOUND)], scale={"paid": 100}
+    "sales",
+    [
+        WHO,
+        SHOP,
+        Field("paid", "number", "an amount", 1.5, False, -BOUND, BOUND),
+        Field("size", "number", "a small number", 1.5, False, -5000, 5000),
+    ],
+    scale={"paid": 100, "size": 100},
 )
+
+
+def size_of(paid: float | None) -> float | None:
+    """A number that squares are taken of, beside an amount."""
+    return None if paid is None else round(paid % 97 - 40, 2)
 
 
 def large(paid):
@@ -34,12 +47,17 @@ def features(*entity: str) -> FeatureSet:
     """Every kind of aggregate, over two windows that end now and two that ended before."""
     windows = ["2min", "2min, 1min ago", "1h, 1min ago", "1h"]
     declared = {kind: (kind, "paid", windows) for kind in ("sum", "mean", "min", "max", "last")}
-    declared |= {"count": ("count", windows), "age": ("age", windows), "rate": ("rate", large, windows)}
+    declared |= {kind: (kind, windows) for kind in ("count", "age", "since")} | {"rate": ("rate", large, windows)}
+    declared |= {kind: (kind, "size", windows) for kind in ("std", "trend")}
+    declared |= {"decayed": ("decayed", "paid", ["1min", "7min, 1min ago"]), "distinct": ("distinct", "paid", windows)}
+    declared |= {"people": ("distinct", "who", windows)}
     made = view("v", entity=entity, events="sales", **declared)
     return FeatureSet([WHO, SHOP], sources=[SALES], views=[made])
 
 
-def brute(events: list[tuple], asked_at: int, who, shop, entity, kind: str, window: int, ago: int) -> Fraction | None:
+def brute(
+    events: list[tuple], asked_at: int, who, shop, entity, kind: str, track: str | None, window: int, ago: int
+) -> Fraction | float | None:
     """Return a value from its definition, exactly; None where it is missing. Events: (available_at, id, who, shop, paid)."""
     asked, at = {"who": who, "shop": shop}, asked_at - ago
     if None in [asked[part] for part in entity]:
@@ -48,16 +66,52 @@ def brute(events: list[tuple], asked_at: int, who, shop, entity, kind: str, wind
         e for e in sorted(events, key=lambda e: (e[0], e[1]))
         if at - window < e[0] <= at and all({"who": e[2], "shop": e[3]}[part] == asked[part] for part in entity)
     ]  # fmt: skip
+    if kind == "decayed":
+        parts = [
+            (
+                Fraction(1, 2**number),
+                brute(events, asked_at - number * window, who, shop, entity, part, track, window, ago),
+            )
+            for number in range(asof.HALVINGS)
+            for part in ("sum", "known")
+        ]
+        total = sum(weight * (value or 0) for weight, value in parts[::2])
+        weights = sum(weight * (value or 0) for weight, value in parts[1::2])
+        return total / weights if weights else None
     if kind == "count":
         return Fraction(len(inside))
+    if kind == "since":
+        return Fraction(at - inside[0][0], asof.MINUTE) if inside else None
+    if track == "who":
+        return Fraction(len({e[2] for e in inside if e[2] is not None})) if any(e[2] for e in inside) else None
+    if track == "size":
+        return of_sizes(
+            [(e[0] // asof.MINUTE, Fraction(round(size_of(e[4]) * 100), 100)) for e in inside if e[4] is not None], kind
+        )
     if kind == "age":
         return Fraction(at - inside[-1][0], asof.MINUTE) if inside else None
     known = [Fraction(round(e[4] * 100), 100) for e in inside if e[4] is not None]
+    if kind == "known":
+        return Fraction(len(known))
     if not known:
         return None
+    if kind == "distinct":
+        return Fraction(len(set(known)))
     rate = Fraction(sum(e[4] >= 2 for e in inside if e[4] is not None), len(known))
     return {"sum": sum(known), "mean": sum(known) / len(known), "min": min(known), "max": max(known),
             "last": known[-1], "rate": rate}[kind]  # fmt: skip
+
+
+def of_sizes(known: list[tuple[int, Fraction]], kind: str) -> float | None:
+    """Return the standard deviation of numbers, or the slope a day of the line through them, by minute."""
+    n = len(known)
+    if n < 2:
+        return None
+    minute, mean = sum(t for t, _ in known) / Fraction(n), sum(v for _, v in known) / n
+    if kind == "std":
+        return math.sqrt(sum((v - mean) ** 2 for _, v in known) / (n - 1))
+    across = sum((t - minute) ** 2 for t, _ in known)
+    return float(1440 * sum((t - minute) * (v - mean) for t, v in known) / across) if across else None
 
 
 MINUTES = st.integers(0, 150)
@@ -85,7 +139,8 @@ def offline(chosen: FeatureSet, events: list[tuple], queries: list[tuple]) -> di
         np.array([e[0] for e in events], np.int64),
         np.array([e[1] for e in events], object),
         columns([(e[2], e[3]) for e in events])
-        | {"paid": np.array([np.nan if e[4] is None else e[4] for e in events], float)},
+        | {"paid": np.array([np.nan if e[4] is None else e[4] for e in events], float)}
+        | {"size": np.array([np.nan if e[4] is None else size_of(e[4]) for e in events], float)},
     )
     at = np.array([q[0] for q in queries], np.int64)
     return windowed_values(chosen.views, chosen.sources, {"sales": ordered}, at, columns([q[1:] for q in queries]))
@@ -99,18 +154,21 @@ def test_every_path_gives_the_definitions_value(events, queries, data):
     found = offline(chosen, events, queries)
     online = OnlineFeatures(chosen)
     for seq, event in enumerate(data.draw(st.permutations(events))):  # as they come, in any order
-        fields = {"who": event[2], "shop": event[3], "paid": event[4]}
+        fields = {"who": event[2], "shop": event[3], "paid": event[4], "size": size_of(event[4])}
         online.apply([LoggedEvent(seq, "sales", event[1], event[0], event[0], json.dumps(fields))], present=0)
     for row, (at, who, shop) in enumerate(queries):
         live = online.values(at, {"who": who, "shop": shop})
         for column, (name, (_, feature)) in enumerate(chosen.windowed.items()):
-            expected = brute(events, at, who, shop, entity, feature.aggregate, feature.window, feature.ago)
+            expected = brute(
+                events, at, who, shop, entity, feature.aggregate, feature.track, feature.window, feature.ago
+            )
             value = found[name][row]
             assert np.array_equal([value], [live[column]], equal_nan=True), name
             if expected is None:
                 assert np.isnan(value), name
             else:
-                assert value == pytest.approx(float(expected), rel=1e-15, abs=0), name
+                close = {"decayed": 1e-14, "std": 1e-9, "trend": 1e-9}.get(feature.aggregate, 1e-15)
+                assert value == pytest.approx(float(expected), rel=close, abs=1e-6 if close == 1e-9 else 0), name
 
 
 @settings(max_examples=100, deadline=None)
@@ -140,7 +198,7 @@ def test_ties_are_ordered_by_id():
     for order in itertools.permutations(events):
         online = OnlineFeatures(features("who"))
         for seq, (at, name, who, shop, paid) in enumerate(order):
-            fields = {"who": who, "shop": shop, "paid": paid}
+            fields = {"who": who, "shop": shop, "paid": paid, "size": size_of(paid)}
             online.apply([LoggedEvent(seq, "sales", name, at, at, json.dumps(fields))], present=0)
         place = list(online.features.windowed).index("v_last_1h")
         assert online.values(0, {"who": "ann"})[place] == 2.0

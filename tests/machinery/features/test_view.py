@@ -64,11 +64,13 @@ def test_a_number_of_the_request_is_a_feature_by_its_name():
 @pytest.mark.parametrize(
     ("feature", "says"),
     [
-        (("median", "paid", "1h"), r"expected \(aggregate, windows\) for count and age"),
+        (("median", "paid", "1h"), r"expected \(aggregate, windows\) for count, age, since"),
         (("count", "paid", "1h"), "expected"),
         (("mean", "1h"), "expected"),
         (("rate", "paid", "1h"), "rate takes a function"),
         (("mean", large, "1h"), "rate takes a function"),
+        (("mean", "who", "1h"), r"a number of sales with a scale, one of \['paid'\]; got 'who'"),
+        (("distinct", "shop", "1h"), r"a number of sales with a scale, one of \['paid'\]; got 'shop'"),
         (("mean", "price", "1h"), r"a number of sales with a scale, one of \['paid'\]; got 'price'"),
     ],
 )
@@ -109,3 +111,20 @@ def test_hash_changes_with_window_scale_and_condition_and_not_with_prose():
     larger.__name__ = "large"
     assert a_set(share=("rate", larger, "1h")).hash_of("v_share_1h") != one.hash_of("v_share_1h")
     assert a_set(share=("rate", larger, "1h"), x=("mean", "paid", "1h")).hash_of("v_x_1h") == one.hash_of("v_x_1h")
+
+
+@pytest.mark.parametrize("kind", ["std", "trend"])
+def test_squares_are_taken_of_small_numbers_alone(kind):
+    size = Field("size", "number", "it", 1, ge=-5242, le=5242)
+    source = EventSource("sales", [WHO, size], scale={"size": 100})
+    made = view("v", entity="who", events="sales", x=(kind, "size", "1h"))
+    FeatureSet([WHO], sources=[source], views=[made])
+    wide = EventSource("sales", [WHO, size], scale={"size": 1000})
+    with pytest.raises(FeatureError, match="expected bounds times scale below 524288, so that squares add up exactly"):
+        FeatureSet([WHO], sources=[wide], views=[made])
+
+
+def test_a_decayed_mean_looks_ten_windows_back():
+    chosen = a_set(paid=("decayed", "paid", "7d, 1d ago"), number=("count", "60d"))
+    assert chosen.views[0].longest == 71 * 24 * 60 * MINUTE
+    assert chosen.lookback["sales"] == chosen.views[0].longest
