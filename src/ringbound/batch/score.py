@@ -249,7 +249,7 @@ def _windowed(
     rows = np.flatnonzero(errors == None)  # noqa: E711
     windowed = {name: np.full(len(at), np.nan) for name in features.windowed}
     if len(rows):
-        keys = {name: columns[name][rows] for name in features.entities}
+        keys = features.keys({name: columns[name][rows] for name in features.key_fields})
         for name, values in values_as_of(features, events, at[rows], keys).items():
             windowed[name][rows] = values
     return windowed

@@ -33,7 +33,8 @@ def rung_costs(bundle: Bundle, tables: EventTables, requests: pd.DataFrame) -> d
     columns = [columns_of(requests.iloc[i : i + 1]) for i in range(len(requests))]
 
     def full(row: int) -> object:
-        windowed = dict(zip(features.windowed, online.values(int(times[row]), rows[row])[:, None], strict=True))
+        (keyed,) = features.keyed([rows[row]])
+        windowed = dict(zip(features.windowed, online.values(int(times[row]), keyed)[:, None], strict=True))
         return bundle.full.answer(features.compute(columns[row], bundle.references, windowed))
 
     calls: dict[str, Callable[[int], object]] = {"full": full}

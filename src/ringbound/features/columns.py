@@ -5,7 +5,8 @@ The same types come out of a JSON request of one row and a Parquet file of milli
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from ringbound.errors import FeatureError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+NOT_A_TIME = int(np.datetime64("NaT").astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,16 @@ class Category:
 
 
 Column = np.ndarray | Category
+
+
+def column_of(kind: str, values: Sequence[Any]) -> Column:
+    """Return plain values, None for missing, as a column: texts, numbers, or times with offset."""
+    if kind == "category":
+        return Category.from_texts(values)
+    if kind == "number":
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+    since = [NOT_A_TIME if value is None else (value - EPOCH) // MICROSECOND for value in values]
+    return np.array(since, np.int64).view("datetime64[us]")
 
 
 class Reference:

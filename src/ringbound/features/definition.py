@@ -18,7 +18,7 @@ import numpy as np
 
 from ringbound.errors import FeatureError
 from ringbound.features.asof import NARROW
-from ringbound.features.columns import Category, Column, Reference
+from ringbound.features.columns import Category, Column, Reference, column_of
 from ringbound.features.events import EventSource
 from ringbound.features.meaning import meaning_of
 from ringbound.features.request import Field
@@ -112,10 +112,16 @@ class FeatureSet:
         source = self.sources[view.events]
         kinds = {field.name: field.kind for field in source.fields}
         for part in view.entity:
+            if part in source.derived and part in self.functions:
+                if strange := self._closure(part) - {*fields, *self.functions}:
+                    raise FeatureError(
+                        f"view {view.name}: entity {part}: expected a function of request fields; it takes {sorted(strange)}"
+                    )
+                continue
             if part not in kinds or kinds[part] != fields.get(part) or kinds[part] == "timestamp":
                 raise FeatureError(
                     f"view {view.name}: entity {part}: expected a category or number that both the request {sorted(fields)} "
-                    f"and {source.name} {sorted(kinds)} have, of one kind"
+                    f"and {source.name} {sorted(kinds)} have, of one kind, or one that is derived for both"
                 )
         for feature in view.features:
             track = feature.track
@@ -142,8 +148,35 @@ class FeatureSet:
 
     @cached_property
     def entities(self) -> list[str]:
-        """The request fields that views look events up by, each once."""
+        """What views look events up by, each once: request fields, or what is derived from them."""
         return list(dict.fromkeys(part for view in self.views for part in view.entity))
+
+    @cached_property
+    def key_fields(self) -> list[str]:
+        """The request fields that views look events up by, or by what is derived from them."""
+        needed = frozenset().union(*map(self._closure, self.entities))
+        return [field.name for field in self.request if field.name in needed]
+
+    def keys(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """Return what views look events up by, (n,) each, from the `key_fields` of n requests."""
+        found: dict[str, Column] = dict(columns)
+
+        def made(name: str) -> Column:
+            if name not in found:
+                found[name] = _column(self.functions[name](*map(made, self._inputs[name])))
+            return found[name]
+
+        return {name: made(name) for name in self.entities}
+
+    def keyed(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Return what views look events up by, row by row, from rows as a request has them."""
+        kinds = {field.name: field.kind for field in self.request}
+        if all(name in kinds for name in self.entities):
+            return rows
+        columns = {name: column_of(kinds[name], [row[name] for row in rows]) for name in self.key_fields}
+        keys = {n: c.texts().tolist() if isinstance(c, Category) else c.tolist() for n, c in self.keys(columns).items()}
+        plain = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)]
+        return [{name: None if value != value else value for name, value in row.items()} for row in plain]
 
     @cached_property
     def lookback(self) -> dict[str, int]:
@@ -217,8 +250,17 @@ class FeatureSet:
             name
             for name in self.names
             if field in self._closure(name)
-            or any(field in self.windowed[part][0].entity for part in self._closure(name) if part in self.windowed)
+            or any(
+                field in self._closure(entity)
+                for part in self._closure(name)
+                if part in self.windowed
+                for entity in self.windowed[part][0].entity
+            )
         ]
+
+    def taken_by(self, view: View) -> frozenset[str]:
+        """Return the request fields, and what is made of them, that a view looks events up by."""
+        return frozenset().union(*map(self._closure, view.entity))
 
     def inputs_of(self, name: str) -> list[str]:
         """Return what a function takes: fields, references, derived columns, windowed values."""
@@ -230,9 +272,12 @@ class FeatureSet:
             view, feature = self.windowed[name]
             condition = view.conditions.get(feature.track or "")
             numbers = [feature.track] if condition is None else arguments_of(condition)
-            source = _source_meaning(self.sources[view.events], {*view.entity, *numbers})
+            source_of = self.sources[view.events]
+            source = _source_meaning(source_of, {*view.entity, *numbers})
+            derived = {part: self.meaning(part) for part in view.entity if part in source_of.derived}
             return {
                 "entity": list(view.entity),
+                **({"derived": derived} if derived else {}),
                 "events": source,
                 "value": [feature.aggregate, feature.track, feature.window, *([feature.ago] if feature.ago else [])],
                 "condition": None if condition is None else meaning_of(condition),
@@ -275,7 +320,13 @@ def _field_meaning(field: Field) -> dict[str, Any]:
 
 def _source_meaning(source: EventSource, used: set | None) -> dict[str, Any]:
     """Return what a source means for the fields `used`, or for all of them."""
+    derived = {
+        name: [meaning_of(function), *takes]
+        for name, (function, *takes) in source.derived.items()
+        if used is None or name in used
+    }
     return {
+        **({"derived": derived} if derived else {}),
         "name": source.name,
         "fields": [_field_meaning(field) for field in source.fields if used is None or field.name in used],
         "scale": {name: scale for name, scale in source.scale.items() if used is None or name in used},

@@ -27,6 +27,9 @@ class EventSource:
     Windows go by `available_at`. So `lateness`, like `6h`, says how long after it happened an event may become available and
     still count: one that comes later, as in a backlog after an outage, is kept and counts in no window, on no path. `stale`
     says after how long without news a service must not go by this source any more, by default never.
+
+    `derived` are names that views may look events up by, each with a function and what it takes of an event, its fields or
+    `time`, when it happened: `{"hour": (hour_of, "time")}`. A function of that name says the same of a request.
     """
 
     name: str
@@ -36,12 +39,19 @@ class EventSource:
     time: str = "time"
     lateness: str | None = None
     stale: str | None = None
+    derived: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
             raise FeatureError(f"source: expected a name of letters, digits, - and _; got {self.name!r}")
         _ = self.lateness_us, self.stale_us  # refuses what is no length of time
         by_name = {f.name: f for f in self.fields}
+        for name, (function, *takes) in self.derived.items():
+            if name in by_name or not callable(function) or not set(takes) <= {*by_name, "time"}:
+                raise FeatureError(
+                    f"{self.name}: derived {name}: expected another name than a field's, with a function and what it takes, "
+                    f"of {sorted({*by_name, 'time'})}; got {takes}"
+                )
         if wrong := [f.name for f in self.fields if f.kind == "timestamp" or f.name in ("id", "time", "available_at")]:
             raise FeatureError(
                 f"{self.name}: expected categories or numbers, none called id, time or available_at; got {wrong}"
@@ -75,6 +85,13 @@ class EventSource:
     def counts(self, time: Any, available_at: Any) -> Any:
         """Say whether events count in windows, by when they happened and became available: int64 microseconds, any shape."""
         return available_at - time <= self.lateness_us
+
+    def with_derived(self, fields: Mapping[str, Column], times: np.ndarray) -> dict[str, Column]:
+        """Return the fields of n events with what is derived of them and of when they happened, int64 microseconds."""
+        given = {**fields, "time": times.view("datetime64[us]")} if self.derived else {}
+        made = {name: function(*map(given.__getitem__, takes)) for name, (function, *takes) in self.derived.items()}
+        plain = {n: c if isinstance(c, Category) else np.asarray(c, np.float64) for n, c in made.items()}
+        return {**fields, **plain}
 
     @property
     def columns(self) -> list[str]:

@@ -91,7 +91,8 @@ class LiveFeatures:
         for number, at in enumerate(times):
             if why := self.refusal(at):
                 raise InputError(f"row {number}: {why}")
-        vectors = [self.online.values(at, row) for at, row in zip(times, rows, strict=True)]
+        keyed = self.features.keyed(rows)
+        vectors = [self.online.values(at, row) for at, row in zip(times, keyed, strict=True)]
         by_feature = vectors[0][:, None] if len(rows) == 1 else np.array(vectors).T
         return dict(zip(self.features.windowed, by_feature, strict=True)), np.array(times, np.int64)
 
@@ -178,8 +179,8 @@ class LiveFeatures:
 
 def _from_snapshot(source: EventSource, arrays: Mapping[str, np.ndarray]) -> Events:
     fields: dict[str, Column] = {}
-    for field in source.fields:
-        column = arrays[f"{source.name}/{field.name}"]
-        values = f"{source.name}/{field.name}/values"
-        fields[field.name] = Category(column, arrays[values].tolist()) if values in arrays else column
+    for name in [*(field.name for field in source.fields), *source.derived]:
+        column = arrays[f"{source.name}/{name}"]
+        values = f"{source.name}/{name}/values"
+        fields[name] = Category(column, arrays[values].tolist()) if values in arrays else column
     return Events(arrays[f"{source.name}/available_at"], arrays[f"{source.name}/ids"].astype(object), fields)

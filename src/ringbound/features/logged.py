@@ -47,5 +47,6 @@ def from_log(source: EventSource, logged: Sequence[LoggedEvent]) -> Events:
             fields[field.name] = Category(np.where(texts.codes < 0, -1, texts.index(places)), list(places))
         else:
             fields[field.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    fields = source.with_derived(fields, np.array([event.time for event in logged], dtype=np.int64))
     times = np.array([event.available_at for event in logged], dtype=np.int64)
     return Events.ordered(times, np.array([event.id for event in logged], dtype=object), fields)

@@ -131,6 +131,8 @@ def _in_order(table: pa.Table, source: EventSource) -> pa.Table:
 def events_of(table: pa.Table, source: EventSource, *, ids: bool = True) -> Events:
     """Return an Arrow table's rows, which are in order, as events."""
     fields = {field.name: _from_arrow(table[field.name].combine_chunks(), field.kind) for field in source.fields}
+    if source.derived:
+        fields = source.with_derived(fields, _microseconds(table, source.time))
     names = table[source.id].to_numpy() if ids else np.empty(0, dtype=object)
     return Events(_microseconds(table), names, fields)
 
@@ -181,7 +183,7 @@ def _shard(features: FeatureSet, events: EventTables, frame: pd.DataFrame) -> Sh
         features.sources,
         known_events(features, events, at),
         at,
-        columns_of(frame[features.entities]),
+        features.keys(columns_of(frame[features.key_fields])),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ringbound.errors import InputError
 from ringbound.features import asof
+from ringbound.features.columns import column_of
 from ringbound.features.definition import FeatureSet
 from ringbound.features.events import Events, EventSource
 from ringbound.features.join import entity_codes, numbers_of
@@ -93,14 +94,16 @@ class OnlineFeatures:
             if source is None or not source.counts(event.time, event.available_at):
                 continue
             if event.voids:
-                self.remove(source.name, event.id, event.available_at, json.loads(event.payload)["fields"])
+                fields = _with_derived(source, json.loads(event.payload)["fields"], event.time)
+                self.remove(source.name, event.id, event.available_at, fields)
             else:
-                self.add(source.name, event.id, event.available_at, json.loads(event.payload))
+                self.add(source.name, event.id, event.available_at, json.loads(event.payload), event.time)
         self.oldest = max(self.oldest, present - self.retained)
         return count
 
-    def add(self, source: str, name: str, available_at: int, fields: Mapping[str, Any]) -> None:
-        """Take in one event, of id `name`."""
+    def add(self, source: str, name: str, available_at: int, fields: Mapping[str, Any], time: int) -> None:
+        """Take in one event, of id `name`, that happened at `time`."""
+        fields = _with_derived(self.features.sources[source], fields, time)
         newest = self.newest[source]
         self.newest[source] = available_at if newest is None or available_at > newest else newest
         numbers = {track: number(fields) for track, number in self._tracks[source].items()}
@@ -237,6 +240,16 @@ def _held(condition: Callable, names: Sequence[str]) -> Callable[[Mapping[str, A
         return asof.MISSING if None in values else int(condition(*map(float, values)))  # type: ignore[arg-type]
 
     return number
+
+
+def _with_derived(source: EventSource, fields: Mapping[str, Any], time: int) -> Mapping[str, Any]:
+    """Return an event's fields with what is derived of them."""
+    if not source.derived:
+        return fields
+    columns = {field.name: column_of(field.kind, [fields.get(field.name)]) for field in source.fields}
+    made = source.with_derived(columns, np.array([time], np.int64))
+    values = {name: _plain(made[name], np.zeros(1, np.intp))[0] for name in source.derived}
+    return {**fields, **{name: None if value != value else value for name, value in values.items()}}
 
 
 def _key(entity: tuple[str, ...], fields: Mapping[str, Any]) -> Any:

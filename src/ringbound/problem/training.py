@@ -85,7 +85,7 @@ class Rows(Shown):
         for name, (view, feature) in features.windowed.items():
             known = self.table[name].to_numpy("float64")
             empty = 0.0 if feature.aggregate == "count" else np.nan
-            windowed[name] = np.full(len(self), empty) if field in view.entity else known
+            windowed[name] = np.full(len(self), empty) if field in features.taken_by(view) else known
         return features.compute(requests, self.references, windowed)
 
     def to_learn(self, seed: int) -> dict[str, Column]:

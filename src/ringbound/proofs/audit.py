@@ -106,7 +106,7 @@ def _windowed(
                 for name, source in features.sources.items()
             }
         )
-        keys = {name: column[members] for name, column in columns.items()}
+        keys = features.keys({name: column[members] for name, column in columns.items()})
         for name, values in values_as_of(features, events, at[members], keys).items():
             windowed[name][members] = values
     return windowed

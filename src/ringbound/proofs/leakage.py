@@ -72,7 +72,7 @@ def _known(features: FeatureSet, tables: EventTables, asked: pd.DataFrame, at: n
         return {}
     online = OnlineFeatures(features)
     sent = [
-        (int(time), name, event.id, event.fields)
+        (int(time), name, event.id, event.fields, event.time)
         for name, source in features.sources.items()
         for time, event in zip(
             *deliveries(tables, name, int(at[0]) - features.lookback[name], int(at[-1])), strict=True
@@ -80,13 +80,13 @@ def _known(features: FeatureSet, tables: EventTables, asked: pd.DataFrame, at: n
         if source.counts(event.time, time)
     ]
     sent.sort(key=lambda one: one[0])
-    rows = plain_rows(asked[features.entities])
+    rows = features.keyed(plain_rows(asked[features.key_fields]))
     values = np.empty((len(rows), len(features.windowed)))
     place = 0
     for i, (row, now) in enumerate(zip(rows, at.tolist(), strict=True)):
         while place < len(sent) and sent[place][0] <= now:
-            time, source, name, fields = sent[place]
-            online.add(source, name, time, fields)
+            time, source, name, fields, happened = sent[place]
+            online.add(source, name, time, fields, happened)
             place += 1
         values[i] = online.values(now, row)
     return dict(zip(features.windowed, values.T, strict=True))
@@ -111,7 +111,8 @@ def _culprit(
     view, _ = features.windowed[name]
     source = features.sources[view.events]
     later = tables.read(view.events, at, at + view.longest, ids=True)
-    keys = columns_of(asked[list(view.entity)])
+    every_key = features.keys(columns_of(asked[features.key_fields]))
+    keys = {name: every_key[name] for name in view.entity}
     matches = [_matches(later.fields[k], keys[k]) for k in view.entity]
     theirs = np.flatnonzero(np.all([np.ones(len(later), bool), *matches], axis=0))
     if not len(theirs):

@@ -48,7 +48,7 @@ def replay(
         for name in features.sources
     }
     live = LiveFeatures(features, store, clock=EventClock(), snapshot=snapshot)
-    asked = plain_rows(requests[features.entities])
+    asked = plain_rows(requests[features.key_fields])
     online = np.empty((len(requests), len(features.windowed)))
     waiting = dict.fromkeys(sent, 0)
     accepted = 0
@@ -66,7 +66,7 @@ def replay(
         offline = history.table[list(features.windowed)].to_numpy(np.float64)
     else:
         logged = LoggedEvents(store, features.sources, until=LATEST)
-        anew = values_as_of(features, logged, at, columns_of(requests[features.entities]))
+        anew = values_as_of(features, logged, at, features.keys(columns_of(requests[features.key_fields])))
         offline = np.array(list(anew.values())).T
     wrong = np.argwhere(differs(online, offline))
     return ReplayResult(

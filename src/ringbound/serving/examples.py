@@ -48,7 +48,7 @@ def answer_examples(bundle: Bundle, clean: Path, show: Sequence[str] = ()) -> Ex
         at = np.array([microseconds(time) for time in (getattr(row, AT.name) for row in rows) if time], np.int64)
         if len(at) < len(rows):
             raise ProblemError(f"problem {problem.name}: expected every example to say `at` which time it asks")
-        windowed = values_as_of(features, EventTables(clean, features.sources), at, columns)
+        windowed = values_as_of(features, EventTables(clean, features.sources), at, features.keys(columns))
     values = features.compute(columns, bundle.references, windowed)
     shown: dict[str, Any] = {problem.word(name): values[name] for name in show}
     asked = pd.DataFrame([dict(example) for example in problem.examples])

@@ -134,6 +134,12 @@ def functions_of(roles: Roles) -> str:
     if by_hour(roles.time.values.dropna()):
         hours = '(clock - clock.astype("datetime64[D]")) / np.timedelta64(1, "h")'
         parts.append(f'def clock_hour(clock):\n    """Hours since midnight."""\n    return {hours}')
+    if _by_week(roles):
+        hours = '(clock - clock.astype("datetime64[D]")) / np.timedelta64(1, "h")'
+        parts.append(
+            f'def hour_of_week({when}):\n    """Hours since Monday began, on the spot: of requests and of outcomes."""\n'
+            f"    clock = local_clock({when}, ZONE)\n    return 24 * clock_weekday(clock) + np.floor({hours})"
+        )
     if _long(roles):
         parts.append(
             'def clock_yearday(clock):\n    """Days since New Year."""\n'
@@ -145,6 +151,20 @@ def functions_of(roles: Roles) -> str:
             f'    return ({when} - {column.name}) / np.timedelta64(1, "h")'
         )
     return "\n\n\n".join(parts)
+
+
+def _by_week(roles: Roles) -> bool:
+    """Return whether there are many rows a day, for months: then each hour of the week has a history of its own."""
+    times = roles.time.values.dropna()
+    days = max(1, (times.max() - times.min()).days)
+    return by_hour(times) and days >= 3 * 28 and len(times) >= 12 * days
+
+
+def derived_of(roles: Roles) -> tuple[str, str]:
+    """Return what requests, and what events derive, as code."""
+    if not _by_week(roles):
+        return "clock", ""
+    return "clock, hour_of_week", '\n    derived={"hour_of_week": (hour_of_week, "time")},'
 
 
 def _long(roles: Roles) -> bool:
@@ -207,6 +227,9 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     if counts.min() < counts.max() and len(counts) > 2:
         parts.append(f'number=("count", "{recent[0]}")')
     views = [_view("all", "[]", parts)]
+    if _by_week(roles):
+        parts = [f'{key}=({what}, ["28d"])' for key, what in _measures(roles)]
+        views.append(_view("this_hour", '"hour_of_week"', parts))
     for column in roles.entities:
         each = len(times) / column.distinct / days  # rows of one a day
         some = [span for span in spans if each * int(span[:-1]) >= 0.3][:3] or [spans[-1]]

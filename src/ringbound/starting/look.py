@@ -155,7 +155,19 @@ def identifier(text: str, taken: set[str]) -> str:
 
 RESERVED = {
     *("at", "available_at", "outcome", "y", "split", "day", "period", "rows", "row_id", "np", "pd", "number"),
-    *("all", "clock", "clock_hour", "clock_weekday", "clock_yearday", "weekday", "is_yes", "named", "outcomes"),
+    *(
+        "all",
+        "clock",
+        "clock_hour",
+        "clock_weekday",
+        "hour_of_week",
+        "this_hour",
+        "clock_yearday",
+        "weekday",
+        "is_yes",
+        "named",
+        "outcomes",
+    ),
     *("probability", "value", "decision", "model_version", "rung", "reason", "error", "prediction_id", "recorded"),
     *("explanation", "local_clock"),
 }
