@@ -196,7 +196,8 @@ class _Scorer:
         done = answer_by_ladder(bundle, columns, windowed, reasons)
         decisions = bundle.task.decide(done.values)
         decided, _ = bundle.problem.exposure.decided(columns, decisions, n)
-        names, values = _answer_columns(bundle), done.values.reshape(n, -1)
+        names = _answer_columns(bundle)
+        values = done.values.reshape(n, len(names))
         added: dict[str, Any] = {name: pa.array(values[:, place], mask=failed) for place, name in enumerate(names)}
         if bundle.facts.sets:
             sets = [json.dumps(one["set"], ensure_ascii=False) for one in doubts(bundle, done)]

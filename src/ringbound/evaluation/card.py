@@ -75,8 +75,12 @@ def model_card(
             f"{s.slice} {s.value} {s.covered:.1%} ({s.low:.1%} to {s.high:.1%})"
             for s in intervals.slices_off().head(5).itertuples()
         )
-        more += f"**Intervals.** {intervals.caption[0].upper()}{intervals.caption[1:]}."
-        more += f" Beyond noise too narrow in: {worst_slices}.\n\n" if worst_slices else " In no slice too narrow.\n\n"
+        held = (
+            f"Looked at one by one, less is held in: {worst_slices}"
+            if worst_slices
+            else "In no slice beyond noise less"
+        )
+        more += f"**Intervals.** {intervals.caption[0].upper()}{intervals.caption[1:]}. {held}.\n\n"
     if without is not None:
         for words, one in (("asked", without.asked), ("fitted", without.without)):
             shown = ", ".join(f"{metric} {one[metric]} instead of {without.full[metric]}" for metric in task.headline)

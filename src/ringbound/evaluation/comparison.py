@@ -38,9 +38,12 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
     `ModelError` where there is nothing to compare.
     """
     task = after.task
-    if (before.task.name, before.task.classes) != (task.name, task.classes):
-        sides = (f"{one.name} of {', '.join(one.classes)}" if one.classes else one.name for one in (before.task, task))
-        raise ModelError(f"comparison: expected models of one task; got {' and '.join(sides)}")
+    if before.task.asks != task.asks:
+        sides = (f"{one.name} of {', '.join(map(str, one.asks[1:]))}" for one in (before.task, task))
+        raise ModelError(
+            f"comparison: expected models of one task; got {' and '.join(sides)}; what is asked otherwise is no better "
+            "answer: promote it with --force and the reason"
+        )
     joined = after.rows.merge(
         before.rows[["id", "truth", "full"]].rename(columns={"full": "before", "truth": "truth_before"}), on="id"
     ).rename(columns={"full": "after"})

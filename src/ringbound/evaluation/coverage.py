@@ -13,38 +13,34 @@ from ringbound.evaluation.uncertainty import Estimate, mean_of
 
 @dataclass(frozen=True)
 class IntervalTable(Shown):
-    """One row for all rows and one a slice: rows, the share of outcomes that are covered with its interval, mean width,
-    of sets of classes how many these are.
+    """How many outcomes are covered: a row for all rows and one a slice.
 
+    Each has how many rows there are, the share of outcomes that is covered, with its interval, and the mean width; of sets of
+    classes that is how many are in them.
     `promised` is the share that intervals are to hold.
     """
 
     table: pd.DataFrame
     promised: float
     covered: Estimate
+    classes: bool = False
     digits = 3
 
     @property
     def caption(self) -> str:
         """What was promised and what was held."""
-        off = self.off
-        says = "held within noise" if off is None else f"not held: {off}"
-        return f"intervals promise to hold {self.promised:.0%} of outcomes; they hold {_percent(self.covered)}: {says}"
+        narrow, wide = self.covered.high < self.promised, self.covered.low > self.promised
+        says = "not held: they are too narrow" if narrow else "held, and more" if wide else "held within noise"
+        what = "sets of classes" if self.classes else "intervals"
+        return f"{what} promise to hold {self.promised:.0%} of outcomes; they hold {_percent(self.covered)}: {says}"
 
     @property
     def frame(self) -> pd.DataFrame:
         """The table."""
         return self.table
 
-    @property
-    def off(self) -> str | None:
-        """Whether fewer or more are covered than promised, beyond noise; None where neither is."""
-        if self.covered.high < self.promised:
-            return "they are too narrow"
-        return "they are too wide" if self.covered.low > self.promised else None
-
     def slices_off(self) -> pd.DataFrame:
-        """Return the slices that are covered less than promised beyond noise, worst first."""
+        """Return the slices whose interval is below what is promised, each looked at by itself, worst first."""
         table = self.table[self.table["slice"] != ""]
         return table[table["high"] < self.promised].sort_values("covered")
 
@@ -86,7 +82,7 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
     if covered is None:
         raise ModelError("intervals: expected rows of at least 2 blocks; measure on more of them")
     columns = ["slice", "value", "rows", "covered", "low", "high", "width"]
-    return IntervalTable(pd.DataFrame(table, columns=columns), task.coverage, covered)
+    return IntervalTable(pd.DataFrame(table, columns=columns), task.coverage, covered, bool(task.classes))
 
 
 def _percent(share: Estimate) -> str:

@@ -65,12 +65,12 @@ def effect_table(bundle: Bundle, rows: Rows, *, seed: int) -> EffectTable:
     >>> found.frame["feature"].head(2).tolist()
     ['weight', 'depot_late_mean_3h']
     """
+    if bundle.task.classes:
+        raise ModelError("effects: expected answers of one number; of classes, explanations say why row by row")
     size = min(MOST_ROWS, len(rows))
     some = rows.where(np.random.default_rng(seed).choice(len(rows), size, replace=False))
     encoder = bundle.full.encoder
     X = encoder.matrix(some.features)
-    if bundle.task.classes:
-        raise ModelError("effects: expected answers of one number; of classes, explanations say why row by row")
     effects = bundle.full.explain(X).values
     sizes = np.abs(effects).mean(axis=0)
     order = np.argsort(-sizes, kind="stable")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ringbound.display.tables import Shown
-from ringbound.problem.packed import unpack
+from ringbound.problem.packed import outcomes_kept, unpack
 from ringbound.problem.task import Task
 from ringbound.store import Judged
 
@@ -35,6 +35,7 @@ def judged_table(judged: Sequence[Judged], task: Task) -> JudgedTable:
     [[2.0, 1.0, 0.223]]
     """
     rows = pd.DataFrame(judged, columns=list(Judged._fields))
+    rows = rows.assign(outcome=outcomes_kept(task, rows["outcome"].to_numpy(float)))
     known = rows[rows["outcome"].notna()]
     answers = unpack(task, known["answer"].tolist(), known["answers"].tolist())
     y = known["outcome"].to_numpy(float)

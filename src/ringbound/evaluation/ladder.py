@@ -146,12 +146,15 @@ class LadderResult(Shown):
         left.set(xlabel="predicted", ylabel="observed", title="Full model")
         for name, answers in self.answers.items():
             if name in COLOURS:
-                tenths = calibration_table(y, answers, units=self.units)
+                level = self.bundle.task.level
+                came = y if level is None else answers + (y <= answers) - level  # of a quantile: the share below it
+                tenths = calibration_table(came, answers, units=self.units)
                 style = {"color": COLOURS[name], "marker": "o", "markersize": 3, "linewidth": 1, "label": name}
                 gap = tenths["observed"] - tenths["predicted"]
                 right.errorbar(tenths["predicted"], gap, yerr=2 * tenths["standard_error"], **style)
         right.axhline(0, color="#ddd", zorder=0)
-        right.set(xlabel="predicted", ylabel="observed - predicted (± 2 standard errors)", title="Tenths of the rows")
+        says = "observed - predicted" if self.bundle.task.level is None else f"share below - {self.bundle.task.level:g}"
+        right.set(xlabel="predicted", ylabel=f"{says} (± 2 standard errors)", title="Tenths of the rows")
         right.legend(frameon=False, fontsize=8)
         return Plot(figure)
 

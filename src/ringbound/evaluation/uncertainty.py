@@ -20,10 +20,10 @@ from ringbound.errors import ModelError
 from ringbound.problem.metrics import (
     CALIBRATION_ERRORS,
     MAY_BE_NEGATIVE,
-    SIGNED,
     Metric,
     at_most_one,
     auc_within,
+    best_of,
     higher_is_better,
     root_mean_squared_error,
     weight_of,
@@ -37,11 +37,13 @@ Judgement = Literal["better", "worse", "inconclusive"]
 
 
 def shown(number: float) -> str:
-    """Return a number with as many digits as are read: four after the point, fewer where it is large.
+    """Return a number with as many digits as are read: four after the point, fewer where it is large, none for NaN.
 
     >>> shown(0.12345), shown(123.456), shown(1234567.8)
     ('0.1235', '123.5', '1,234,568')
     """
+    if number != number:
+        return "—"
     size = abs(number)
     return f"{number:.4f}" if size < 100 else f"{number:,.1f}" if size < 10_000 else f"{number:,.0f}"
 
@@ -103,9 +105,10 @@ class Resampled:
         drawn, left_out = self.drawn - other.drawn, self.left_out - other.left_out
         return Resampled(self.value - other.value, drawn, left_out, self.counts)
 
-    def __abs__(self) -> "Resampled":
-        """Return how far from 0 the metric is on the same sets."""
-        return Resampled(abs(self.value), np.abs(self.drawn), np.abs(self.left_out), self.counts)
+    def away_from(self, best: float) -> "Resampled":
+        """Return how far from its best value the metric is on the same sets."""
+        away = [np.abs(values - best) for values in (self.drawn, self.left_out)]
+        return Resampled(abs(self.value - best), away[0], away[1], self.counts)
 
     def errors(self, counts: np.ndarray) -> np.ndarray:
         """Return the standard error on sets with these counts, (sets,), to first order: from each unit's influence."""
@@ -284,15 +287,18 @@ def paired(
 ) -> dict[str, Difference]:
     """Return how each metric differs between two models on the same rows, with its 95% interval.
 
-    A metric that is best at 0 differs by how far it is from there.
+    A metric that may be on either side of its best value differs by how far it is from there.
     """
     with ThreadPoolExecutor(2) as pool:  # NumPy lets other threads run meanwhile
         first, second = pool.map(lambda p: resample(y, p, blocks, metrics, draws=draws, seed=seed), (before, after))
     differences = {}
     for name in metrics:
-        signed = metrics[name] in SIGNED
-        one = abs(second[name]) - abs(first[name]) if signed else second[name] - first[name]
-        change = Estimate(one.value, *one.interval(mean=weight_of(metrics[name]) is not None and not signed))
+        best = best_of(metrics[name])
+        sides = first[name], second[name]
+        if best is not None:
+            sides = sides[0].away_from(best), sides[1].away_from(best)
+        one = sides[1] - sides[0]
+        change = Estimate(one.value, *one.interval(mean=best is None and weight_of(metrics[name]) is not None))
         differences[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
     return differences
 

@@ -13,6 +13,7 @@ from ringbound.features.history import PAST
 from ringbound.monitoring.read import columns_of_rows
 from ringbound.problem.declaration import Problem
 from ringbound.problem.outcome import EventOutcome
+from ringbound.problem.packed import kept_outcomes
 from ringbound.problem.task import Task
 from ringbound.store import AskedRow, Outcome, Store
 
@@ -73,7 +74,11 @@ def _told_by_events(
     frame["id"] = [event.id for event in events]
     frame["time"] = pd.to_datetime([event.time for event in events], unit="us", utc=True)
     keys = _by(outcome.of_event, frame, "of_event")
-    values = task.encode(pd.Series(_by(outcome.value, frame, "value"), dtype=None if task.classes else "float64"))
+    told = pd.Series(_by(outcome.value, frame, "value"), dtype=object if task.classes else "float64")
+    if task.classes:  # what is no class is nobody's outcome, as what is no number
+        told = told.where(told.isin(task.classes))
+    y = task.encode(told)
+    values = kept_outcomes(task, np.where(task.admits(y), y, np.nan))
     found: dict[object, list[tuple[int, int, float]]] = {}
     for event, key, value in zip(events, keys, values.tolist(), strict=True):
         if isinstance(key, str) and np.isfinite(value):

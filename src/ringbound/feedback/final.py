@@ -1,6 +1,5 @@
 """Answers whose outcome is final, with all who told one and how likely the question was to be decided as it was."""
 
-import numpy as np
 import pandas as pd
 
 from ringbound.store import LoggedOutcome, Store
@@ -28,8 +27,9 @@ def final_answers(store: Store, start: int, end: int, *, mature: int, known_by: 
 
     All times are microseconds since 1970. Columns are `OWN`, then `time` and `seq`, when the outcome was determined and its
     place in the store, `contradicted`, by whom another one of the same time was told (missing where by nobody), and `row`,
-    the question as JSON, and `decided`, of classes the place of the likeliest. Of one who told several, the last counts, as
-    it was known at `known_by`; an outcome is `available_at` when it was told, and not before it was `mature`.
+    the question as JSON, and `answers`, as `ringbound.problem.packed` packs those of classes. Of one who told several, the
+    last counts, as it was known at `known_by`; an outcome is `available_at` when it was told, and not before it was
+    `mature`.
     """
     arms = store.arms()
     records: list[tuple] = []
@@ -59,11 +59,7 @@ def final_answers(store: Store, start: int, end: int, *, mature: int, known_by: 
                         one.seq,
                         against,
                         row.row,
-                        _likeliest(row.answers),
+                        row.answers,
                     )
                 )
-    return pd.DataFrame(records, columns=[*OWN, "time", "seq", "contradicted", "row", "decided"])
-
-
-def _likeliest(answers: bytes | None) -> float | None:
-    return float(np.argmax(np.frombuffer(answers, np.float64))) if answers else None
+    return pd.DataFrame(records, columns=[*OWN, "time", "seq", "contradicted", "row", "answers"])

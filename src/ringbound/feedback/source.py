@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ringbound import workspace
@@ -16,6 +17,8 @@ from ringbound.errors import SourceError, StoreError
 from ringbound.features.view import microseconds
 from ringbound.feedback.final import NOBODY, OWN, final_answers
 from ringbound.feedback.suspects import accepted, suspects
+from ringbound.problem.multiclass import Multiclass
+from ringbound.problem.packed import kept_outcomes, outcomes_kept, unpack
 from ringbound.store import Store
 
 
@@ -66,7 +69,18 @@ class Feedback:
             store.close()
         except StoreError as error:
             raise SourceError(f"{self.describe()}: cannot be read: {error}") from error
+        if not self.classes and frame["answers"].notna().any():
+            raise SourceError(f"{self.describe()}: its answers are of classes; expected classes=PROBLEM.task.classes")
+        task = Multiclass(tuple(self.classes)) if self.classes else None
+        if task:
+            answers = unpack(task, frame["answer"].tolist(), frame["answers"].tolist())
+            frame["decided"] = kept_outcomes(
+                task, np.where(np.isnan(answers[:, 0]), np.nan, np.argmax(answers, axis=1))
+            )
         reasons = suspects(frame)
+        if task:
+            known = ~np.isnan(outcomes_kept(task, frame["outcome"].to_numpy("float64")))
+            reasons = reasons.where(known | reasons.notna(), f"outcome: expected {task.says_outcome}")
         aside = frame[reasons.notna()]
         refused = rejected_rows(
             self.describe(),
@@ -82,8 +96,9 @@ class Feedback:
         raw: dict[str, Any] = {name: good[name].astype(object).where(good[name].notna(), None).tolist() for name in OWN}
         for name in ("at", "available_at"):
             raw[name] = pd.to_datetime(good[name], unit="us", utc=True).dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ").tolist()
-        if self.classes:
-            raw["outcome"] = [self.classes[int(place)] for place in raw["outcome"]]
+        if task:
+            places = outcomes_kept(task, good["outcome"].to_numpy("float64"))
+            raw["outcome"] = [task.classes[int(place)] for place in places.tolist()]
         raw |= columns_of_records(questions, self.fields) if questions else {name: [] for name in self.fields}
         raw |= {name: [None] * len(good) for name in self.fields if name not in raw}
         rows, unread = typed(raw, self.columns, self.describe(), missing=MISSING, zone=None)

@@ -57,11 +57,14 @@ def accepted(outcomes: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
 
 def erring_keys(outcomes: pd.DataFrame) -> dict[tuple[int, str], str]:
     """Return the keys whose outcomes of a week contradict the answers far more than those of others, and how."""
+    of_classes = "decided" in outcomes
+    if of_classes:
+        outcomes = outcomes[outcomes["decided"].notna()]
     day, answer = outcomes["at"] // (WEEK_US // 7), outcomes["answer"]
     probable = answer.between(0, 1).all() and outcomes["outcome"].isin([0.0, 1.0]).all()
     expected = 2 * answer * (1 - answer) if probable else 0.0 * answer  # of a number, nobody knows how far it is off
     error = (outcomes["outcome"] - answer).abs()
-    if "decided" in outcomes and outcomes["decided"].notna().all():  # classes: the likeliest came, or another
+    if of_classes:  # the likeliest came, or another
         error, expected = (outcomes["outcome"] != outcomes["decided"]).astype(float), 1 - answer
     table = pd.DataFrame({"day": day, "week": outcomes["at"] // WEEK_US, "key": outcomes["told_by"], "error": error})
     table = table.assign(expected=expected, excess=error - expected)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ringbound.errors import ProblemError
 from ringbound.features.columns import Column
 from ringbound.problem.declaration import PRIOR, Problem
 
@@ -23,4 +24,15 @@ def baseline_answers(problem: Problem, features: Mapping[str, Column], lower: np
     if problem.baseline == PRIOR:
         return lower
     values = np.asarray(features[problem.baseline], np.float64)
-    return np.where(np.isnan(values), lower, values)
+    known = np.isfinite(values)
+    least, most = (0.0, 1.0) if problem.task.probabilities else (problem.task.least, None)
+    wrong = known & (
+        ((values < least) if least is not None else False) | ((values > most) if most is not None else False)
+    )
+    if wrong.any():
+        bounds = f"at least {least:g}" + (f" and at most {most:g}" if most is not None else "")
+        raise ProblemError(
+            f"problem {problem.name}: baseline {problem.baseline}: expected values of {bounds}, as answers are; "
+            f"got {values[wrong][0]:g}; declare another feature"
+        )
+    return np.where(known, values, lower)

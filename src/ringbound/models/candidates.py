@@ -175,7 +175,7 @@ def _boosting(
     if task.link == "log":
         more["loss"] = "poisson"
     elif task.level is not None:
-        more |= {"loss": "quantile", "quantile": task.level} if task.level != 0.5 else {"loss": "absolute_error"}
+        more |= {"loss": "absolute_error"} if task.loss == "mae" else {"loss": "quantile", "quantile": task.level}
     return kind(
         learning_rate=learning_rate,
         max_leaf_nodes=leaves,

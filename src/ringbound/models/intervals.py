@@ -60,9 +60,9 @@ def learn_intervals(
     sizes = min(MOST_SIZES, max(1, len(y) // max(LEAST_ROWS, 2 * fewest)))
     edges = np.unique(np.quantile(answers, np.arange(1, sizes) / sizes))
     size = np.searchsorted(edges, answers, side="right")
-    counts = np.bincount(size, minlength=len(edges) + 1)
-    if counts.min() < fewest:  # many answers are the same
-        edges, size = np.empty(0), np.zeros(len(y), int)
+    while (counts := np.bincount(size, minlength=len(edges) + 1)).min() < fewest:  # many answers are the same
+        edges = np.delete(edges, min(int(counts.argmin()), len(edges) - 1))
+        size = np.searchsorted(edges, answers, side="right")
     ends = [_ends((y - answers)[size == one], tail) for one in range(len(edges) + 1)]
     return Intervals(edges.tolist(), [-low for low, _ in ends], [high for _, high in ends], least)
 

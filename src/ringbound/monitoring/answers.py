@@ -7,7 +7,7 @@ from ringbound.features.definition import AT
 from ringbound.features.frames import instants, plain_rows
 from ringbound.features.history import PAST
 from ringbound.models.bundle import Bundle
-from ringbound.problem.packed import pack
+from ringbound.problem.packed import kept_outcomes, pack
 from ringbound.problem.training import Rows
 from ringbound.store import Outcome, Prediction, Store
 
@@ -33,7 +33,7 @@ def put_into(
     decided = None if task.classes else task.decide(answers)
     order = np.argsort(at, kind="stable")
     ids = [f"{number:08x}" for number in (np.arange(len(rows)) if numbers is None else numbers).tolist()]
-    asked = questions(rows)
+    asked, values = questions(rows), kept_outcomes(task, y)
     predictions = [
         Prediction(
             prediction_id=ids[row],
@@ -54,7 +54,9 @@ def put_into(
         store.record(predictions[start : start + BATCH])
     if known is None:
         return
-    outcomes = [Outcome(ids[row], int(known[row]), float(y[row])) for row in order.tolist() if not np.isnan(y[row])]
+    outcomes = [
+        Outcome(ids[row], int(known[row]), float(values[row])) for row in order.tolist() if not np.isnan(y[row])
+    ]
     for start in range(0, len(outcomes), BATCH):
         store.tell(outcomes[start : start + BATCH], PAST)
 

@@ -16,7 +16,8 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.request import Field
 from ringbound.models.bundle import Bundle
 from ringbound.monitoring.seen import Known, Seen
-from ringbound.problem.packed import unpack
+from ringbound.problem.packed import outcomes_kept, unpack
+from ringbound.problem.task import Task
 from ringbound.store import AskedRow, Store
 
 LOG = logging.getLogger(__name__)
@@ -111,10 +112,10 @@ def _from_vectors(
     return found
 
 
-def known_of(store: Store, seen: Seen, known_by: int) -> Known:
-    """Return what came of rows, as it stood at a time."""
+def known_of(store: Store, task: Task, seen: Seen, known_by: int) -> Known:
+    """Return what came of rows, as it stood at a time; what is no outcome of the task is not known."""
     came = store.came(list(seen.ids), known_by)
     there = [came.get(name) for name in seen.ids]
-    outcomes = np.array([np.nan if one is None else one.value for one in there])
+    outcomes = outcomes_kept(task, np.array([np.nan if one is None else one.value for one in there], np.float64))
     delays = np.array([0 if one is None else one.available_at for one in there], np.int64) - seen.at
     return Known(outcomes, np.where(np.isnan(outcomes), 0, delays))

@@ -120,7 +120,7 @@ class Reader:
             if not mine:
                 continue
             seen = seen_of(self.bundle, mine)
-            known = known_of(self.store, seen, self.through)
+            known = known_of(self.store, self.bundle.task, seen, self.through)
             if new:
                 parts += days_of(self.profile, seen)
             outcomes += outcome_days_of(self.bundle.problem, self.profile, seen, known)

@@ -11,6 +11,7 @@ from ringbound.monitoring.days import DAY_US, DELAYS, TOOK, Day, OutcomeDay, cou
 from ringbound.monitoring.profile import Profile, groups_of
 from ringbound.monitoring.sums import Sums, sum_up
 from ringbound.problem.declaration import Problem
+from ringbound.problem.packed import readable
 
 MOST_WORST = 5
 
@@ -112,7 +113,7 @@ def outcome_days_of(problem: Problem, profile: Profile, seen: Seen, known: Known
                 texts = pd.Series(column[rows].texts())
                 for text, places in texts.groupby(texts).indices.items():
                     parts[f"{name}={text}"] = part(np.asarray(places))
-        there = np.flatnonzero(~np.isnan(outcomes))
+        there = np.flatnonzero(~np.isnan(outcomes) & readable(answers))
         worst = there[np.argsort(-task.losses(outcomes[there], answers[there]), kind="stable")[:MOST_WORST]]
         delays: list[list[int]] = []
         if len(known.delays_us):

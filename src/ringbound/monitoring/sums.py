@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ringbound.problem.packed import readable
 from ringbound.problem.task import Task
 
 
@@ -46,7 +47,7 @@ class Sums:
 
 def sum_up(task: Task, answers: np.ndarray, outcomes: np.ndarray, expected: np.ndarray) -> Sums:
     """Sum up answers (n,), their outcomes, NaN where there is none, and what was expected of them."""
-    known = ~np.isnan(outcomes)
+    known = ~np.isnan(outcomes) & readable(answers)
     y, p = outcomes[known], answers[known]
     return Sums(
         rows=len(answers),
@@ -55,6 +56,6 @@ def sum_up(task: Task, answers: np.ndarray, outcomes: np.ndarray, expected: np.n
         expected=float(expected[known].sum()),
         outcome=float(task.came(y, p).sum()),
         answer=float(task.single(p).sum()),
-        expected_of_all=float(expected.sum()),
-        answer_of_all=float(task.single(answers).sum()),
+        expected_of_all=float(np.nansum(expected)),
+        answer_of_all=float(np.nansum(task.single(answers))),
     )

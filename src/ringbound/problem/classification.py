@@ -77,6 +77,15 @@ class Classification(Scalar):
         """Return whether each probability is at least the threshold, (n,)."""
         return answers >= self.threshold
 
+    @property
+    def asks(self) -> tuple[Any, ...]:
+        """What two models must share to be compared."""
+        return (self.name,)
+
+    def admits(self, y: np.ndarray) -> np.ndarray:
+        """Return which outcomes can be, (n,): 1 and 0."""
+        return (y == 1) | (y == 0)
+
     def check_labels(self, y: np.ndarray) -> None:
         """Raise `ProblemError` unless outcomes are 1 and 0, both of them."""
         outcomes = np.unique(y)

@@ -108,6 +108,8 @@ class Problem:
                 f"problem {self.name}: baseline: expected {PRIOR!r} or a feature that is a number, of "
                 f"{self.features.numbers}; got {self.baseline!r}"
             )
+        if rungs := sorted({"full", "reduced", "default", PRIOR} & set(self.features.names)):
+            raise ProblemError(f"problem {self.name}: expected features of other names than the rungs'; got {rungs}")
         own = [self.id, self.label, self.block, self.month, AT.name, SPLIT]
         if len(set(own)) < len(own) or (taken := set(own) & set(self.features.names)):
             raise ProblemError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
-"""`metric(y, p, w)`: outcomes (n,) 0 or 1, probabilities (n,), weights (n,) of at least 0."""
+"""`metric(y, p, w)`: outcomes (n,), answers (n,) or (n, classes), weights (n,) of at least 0."""
 
 
 def auc(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
@@ -139,11 +139,6 @@ def poisson_deviance(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
     return float(np.average(poisson_deviances(y, p), weights=w))
 
 
-def below(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
-    """Return the share of outcomes that are at most the answer: of a quantile's answers, its level."""
-    return float(np.average(y <= p, weights=w))
-
-
 @dataclass(frozen=True)
 class Pinball:
     """The loss of the quantile `level`: what is above it counts `level`, what is below it 1 - `level`, by the distance."""
@@ -158,6 +153,22 @@ class Pinball:
     def __call__(self, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
         """Return the mean loss."""
         return float(np.average(self.losses(y, p), weights=w))
+
+
+@dataclass(frozen=True)
+class Below:
+    """The share of outcomes below the answers, which of the quantile `level` is the level.
+
+    Where many outcomes are equal to their answers, no share is right alone: between that which is below and that which is
+    at most the answer, the nearest to the level is returned.
+    """
+
+    level: float
+
+    def __call__(self, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+        """Return the share."""
+        strictly, at_most = (float(np.average(side, weights=w)) for side in (y < p, y <= p))
+        return min(max(self.level, strictly), at_most)
 
 
 REGRESSION_METRICS: dict[str, Metric] = {
@@ -202,8 +213,9 @@ def macro_f1(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
 
 
 def macro_auc(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
-    """Return the mean over classes of the area under the ROC curve of each against all others; NaN where one is absent."""
-    return float(np.mean([auc((y == one).astype(float), p[:, one], w) for one in range(p.shape[1])]))
+    """Return the mean, over the classes that there are, of the area under the ROC curve of each against all others."""
+    each = [auc((y == one).astype(float), p[:, one], w) for one in np.unique(y[w > 0]).astype(int)]
+    return float(np.mean(each)) if each else float("nan")
 
 
 def class_brier(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
@@ -240,12 +252,10 @@ CLASS_METRICS: dict[str, Metric] = {
 CALIBRATION_ERRORS: frozenset[Metric] = frozenset({calibration_error, top_calibration_error})
 
 AT_MOST_ONE: frozenset[Metric] = frozenset(
-    {auc, auc_within, average_precision, brier, determination, below, accuracy, macro_f1, macro_auc}
+    {auc, auc_within, average_precision, brier, determination, accuracy, macro_f1, macro_auc}
 )
 HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision", "r2", "accuracy", "macro_f1", "macro_auc"})
-SIGNED: frozenset[Metric] = frozenset({mean_error})
-"""Metrics that are best at 0 and may be on either side of it."""
-MAY_BE_NEGATIVE: frozenset[Metric] = SIGNED | {determination}
+MAY_BE_NEGATIVE: frozenset[Metric] = frozenset({mean_error, determination})
 
 
 def _rows(y: np.ndarray) -> float:
@@ -259,11 +269,16 @@ def _pairs(y: np.ndarray) -> float:
 _MEANS: dict[Metric, Callable[[np.ndarray], float]] = {
     **dict.fromkeys(
         (log_loss, brier, mean_absolute_error, mean_squared_error, root_mean_squared_error, mean_error,
-         mean_relative_error, poisson_deviance, below, class_log_loss, accuracy, class_brier),
+         mean_relative_error, poisson_deviance, class_log_loss, accuracy, class_brier),
         _rows,
     ),
     auc_within: _pairs,
 }  # fmt: skip
+
+
+def best_of(metric: Metric) -> float | None:
+    """Return the value at which a metric is best, of those that may be on either side of it; None for all others."""
+    return metric.level if isinstance(metric, Below) else 0.0 if metric is mean_error else None
 
 
 def higher_is_better(name: str) -> bool:
@@ -277,7 +292,7 @@ def higher_is_better(name: str) -> bool:
 
 def at_most_one(metric: Metric) -> bool:
     """Return whether a metric is never above 1."""
-    return metric in AT_MOST_ONE or isinstance(metric, Recall)
+    return metric in AT_MOST_ONE or isinstance(metric, Recall | Below)
 
 
 def weight_of(metric: Metric) -> Callable[[np.ndarray], float] | None:

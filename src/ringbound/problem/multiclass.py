@@ -69,7 +69,7 @@ class Multiclass:
     @property
     def says_margin(self) -> str:
         """What explanations add up to, in words."""
-        return "log-odds of the likeliest class"
+        return "the logarithm of the likeliest class's probability, above the mean of all classes'"
 
     @property
     def says_outcome(self) -> str:
@@ -95,16 +95,19 @@ class Multiclass:
         return np.bincount(y.astype(int), minlength=len(self.classes)) / len(y)
 
     def decide(self, answers: np.ndarray) -> np.ndarray:
-        """Return each row's likeliest class, (n,) of texts; of two that are as likely the first."""
-        return np.array(self.classes, object)[np.argmax(answers, axis=1)]
+        """Return each row's likeliest class, (n,) of texts, of two the first; None where an answer is no number."""
+        likeliest = np.array(self.classes, object)[np.argmax(answers, axis=1)]
+        likeliest[~np.isfinite(answers).all(axis=1)] = None
+        return likeliest
 
     def single(self, answers: np.ndarray) -> np.ndarray:
         """Return the probability of each row's likeliest class, (n,)."""
         return np.asarray(answers.max(axis=1))
 
     def came(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return whether each row's likeliest class came, (n,), NaN where nothing is known."""
-        return np.where(np.isnan(y), np.nan, (np.argmax(answers, axis=1) == y).astype(float))
+        """Return whether each row's likeliest class came, (n,), NaN where outcome or answer is not known."""
+        unknown = np.isnan(y) | np.isnan(answers).any(axis=1)
+        return np.where(unknown, np.nan, (np.argmax(answers, axis=1) == y).astype(float))
 
     def encode(self, values: Any) -> np.ndarray:
         """Return the place of each class, (n,), NaN for missing; `ProblemError` names a text that is no class."""
@@ -117,9 +120,19 @@ class Multiclass:
             raise ProblemError(f"label: expected {self.says_outcome}; got {strange.iloc[0]!r}")
         return places
 
-    def told(self, answers: np.ndarray) -> list[dict[str, float]]:
+    def told(self, answers: np.ndarray) -> list[dict[str, float | None]]:
         """Return answers as they are told, one a row."""
-        return [dict(zip(self.classes, row, strict=True)) for row in answers.tolist()]
+        rows = np.where(np.isfinite(answers), answers, None).tolist()  # type: ignore[call-overload]
+        return [dict(zip(self.classes, row, strict=True)) for row in rows]
+
+    @property
+    def asks(self) -> tuple[Any, ...]:
+        """What two models must share to be compared."""
+        return self.name, self.classes
+
+    def admits(self, y: np.ndarray) -> np.ndarray:
+        """Return which outcomes can be, (n,): places of classes."""
+        return (y >= 0) & (y < len(self.classes)) & (y == np.floor(y))
 
     def check_labels(self, y: np.ndarray) -> None:
         """Raise `ProblemError` unless outcomes are places of classes, of each class one."""

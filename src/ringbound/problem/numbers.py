@@ -26,6 +26,7 @@ class _Number(Scalar):
     unit: str
     interval: float | None
     link: ClassVar[Link]
+    least: ClassVar[float | None]
 
     @property
     def says_margin(self) -> str:
@@ -35,7 +36,9 @@ class _Number(Scalar):
     @property
     def says_outcome(self) -> str:
         """What an outcome is, in words."""
-        return f"the true value{self.in_unit}"
+        kind = "a whole number of at least 0" if self.least == 0 else "a number"
+        above = " above 0" if getattr(self, "relative", False) else ""
+        return f"the true value, {kind}{above}{self.in_unit}"
 
     def check_interval(self) -> None:
         """Raise `ProblemError` where the share that an interval is to hold is none."""
@@ -110,7 +113,7 @@ class Regression(_Number):
     @property
     def stated(self) -> tuple[str, float]:
         """The metric that says whether answers are what they state, and its best value."""
-        return ("below", self.aim) if isinstance(self.aim, float) else ("bias", 0.0)
+        return ("bias", 0.0) if self.level is None else ("below", self.level)
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -121,8 +124,15 @@ class Regression(_Number):
     def metrics(self) -> Mapping[str, Metric]:
         """All metrics."""
         if isinstance(self.aim, float):
-            return {"pinball": metrics.Pinball(self.aim), "below": metrics.below, "mae": metrics.mean_absolute_error}
-        return metrics.REGRESSION_METRICS | ({"mape": metrics.mean_relative_error} if self.relative else {})
+            below = metrics.Below(self.aim)
+            return {"pinball": metrics.Pinball(self.aim), "below": below, "mae": metrics.mean_absolute_error}
+        if self.aim == "median":
+            return metrics.REGRESSION_METRICS | {"below": metrics.Below(0.5)} | self._in_percent
+        return metrics.REGRESSION_METRICS | self._in_percent
+
+    @property
+    def _in_percent(self) -> dict[str, Metric]:
+        return {"mape": metrics.mean_relative_error} if self.relative else {}
 
     @property
     def coverage(self) -> float | None:
@@ -146,6 +156,15 @@ class Regression(_Number):
     def constant(self, y: np.ndarray) -> float:
         """Return the mean, or the quantile."""
         return float(np.mean(y) if self.level is None else np.quantile(y, self.level))
+
+    @property
+    def asks(self) -> tuple[Any, ...]:
+        """What two models must share to be compared."""
+        return self.name, self.unit, self.aim
+
+    def admits(self, y: np.ndarray) -> np.ndarray:
+        """Return which outcomes can be, (n,): finite ones and, for errors in percent, those above 0."""
+        return np.isfinite(y) & ((y > 0) if self.relative else True)
 
     def check_labels(self, y: np.ndarray) -> None:
         """Raise `ProblemError` unless outcomes are finite numbers that differ and, for errors in percent, above 0."""
@@ -211,10 +230,19 @@ class Count(_Number):
         """Return the mean."""
         return float(np.mean(y))
 
+    @property
+    def asks(self) -> tuple[Any, ...]:
+        """What two models must share to be compared."""
+        return self.name, self.unit
+
+    def admits(self, y: np.ndarray) -> np.ndarray:
+        """Return which outcomes can be, (n,): whole numbers of at least 0."""
+        return np.isfinite(y) & (y >= 0) & (y == np.floor(y))
+
     def check_labels(self, y: np.ndarray) -> None:
         """Raise `ProblemError` unless outcomes are whole numbers of at least 0 that differ."""
-        if not np.isfinite(y).all() or len(np.unique(y)) < 2 or (y < 0).any() or (y != np.floor(y)).any():
-            bad = y[~np.isfinite(y) | (y < 0) | (y != np.floor(y))]
+        bad = y[~self.admits(y)]
+        if len(bad) or len(np.unique(y)) < 2:
             raise ProblemError(
                 "label: expected whole numbers of at least 0 that differ, for a count; got "
                 f"{bad[:3].tolist() if len(bad) else 'one value alone'}"

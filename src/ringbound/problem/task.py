@@ -108,6 +108,15 @@ class Task(Protocol):
         """The metric that says whether answers are what they state, which `gates` bound by its name, and its best value."""
         ...
 
+    @property
+    def asks(self) -> tuple[Any, ...]:
+        """What two models must share to be compared: what is asked, of which classes, in which unit."""
+        ...
+
+    def admits(self, y: np.ndarray) -> np.ndarray:
+        """Return which outcomes (n,) can be, (n,) of booleans."""
+        ...
+
     def losses(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return each row's loss, (n,)."""
         ...

@@ -80,7 +80,8 @@ def _differs(bundle: Bundle, kept: Prediction, vector: np.ndarray | None) -> tup
     (answer,) = task.single(answers).tolist()
     (packed,) = pack(task, answers)
     if answer != kept.answer or packed != kept.answers:
-        return "answer", f"given was {kept.answer!r}; made again it is {answer!r}"
+        others = f" for {task.answer}" if answer == kept.answer else ""
+        return "answer", f"given was {kept.answer!r}{others}; made again it is {answer!r}{', others' * bool(others)}"
     decisions = None if task.classes else task.decide(answers)  # the class is that of the largest
     decision = None if decisions is None else bool(decisions[0])
     left = kept.decision is None and kept.propensity < 1  # undecided on purpose

@@ -27,11 +27,10 @@ NUMBERS = ("alpha", "latency_ratio", "slice_margin", *STATED)
 
 @dataclass(frozen=True)
 class Gates:
-    """The bounds, as params.yaml has them. One of `calibration_error`, `bias` and `below` is given, by the task: how far
+    """The bounds, as params.yaml has them.
 
-    stated and observed frequency may be apart, the mean answer and the mean outcome in its unit, and the share of outcomes
-    below a quantile from its level.
-
+    One of `calibration_error`, `bias` and `below` is given, by the task: how far stated and observed frequency may be apart,
+    the mean answer and the mean outcome in its unit, or the share of outcomes below a quantile from its level.
     `alpha` is the chance that any of all challengers held against the same months passes for better and is not.
     `slice_margin` is the rise of the mean loss in a guarded slice that would matter, in the unit of the loss.
     """

@@ -136,7 +136,7 @@ def _worth(models: _Models, before: Change, now: Change, store: Store | None) ->
 def _losses(old: Bundle, new: Bundle, asked: list[AskedRow], store: Store) -> pd.DataFrame:
     """Return the losses of both models on rows of which it is known what came; what was asked again counts once."""
     seen = seen_of(new, asked)
-    y = known_of(store, seen, LATEST).outcomes
+    y = known_of(store, new.task, seen, LATEST).outcomes
     here = np.zeros(len(y), bool)
     here[np.unique(seen.rows, return_index=True)[1]] = True
     here &= ~np.isnan(y)

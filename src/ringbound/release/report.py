@@ -90,7 +90,8 @@ def _short(revision: Revision) -> str:
 def _models(before: Contender, after: Contender, judged: Judgement, least_rows: int) -> Iterator[str]:
     yield from _metrics(judged)
     yield from _slices(judged)
-    yield from _calibration(judged, after)
+    if after.evaluation.task.level is None:
+        yield from _calibration(judged, after)
     if after.evaluation.task.classes:
         yield from _classes(after, judged)
     elif after.evaluation.task.threshold is None:
@@ -168,19 +169,21 @@ def _calibration(judged: Judgement, after: Contender) -> Iterator[str]:
     tenths, task = judged.comparison.calibration["after"], after.evaluation.task
     numbers = lambda column: ", ".join(f"{x:.4g}" for x in column)  # noqa: E731
     seen = tenths[["predicted", "observed"]].to_numpy()
-    low, high = min(0.0, 1.1 * float(seen.min())), 1.1 * float(seen.max())
+    low, high = min(0.0, 1.1 * float(seen.min())), max(0.0, 1.1 * float(seen.max()))
+    shares = task.probabilities or task.classes
     yield "## Calibration"
     yield (
         "```mermaid\nxychart-beta\n"
         f"    x-axis [{', '.join(str(n) for n in range(1, len(tenths) + 1))}]\n"
-        f'    y-axis "{"share" if task.probabilities else "mean"}" {low:.4g} --> '
-        f"{min(high, 1.0) if task.probabilities else high:.4g}\n"
+        f'    y-axis "{"share" if shares else "mean"}" {low:.4g} --> '
+        f"{min(high, 1.0) if shares else high:.4g}\n"
         f"    bar [{numbers(tenths['observed'])}]\n    line [{numbers(tenths['predicted'])}]\n```"
     )
+    words = ", of the likeliest class" if task.classes else ""
     name, _ = task.stated
     error = judged.comparison.metrics[name]
     yield (
-        "After the change, by tenths of the rows: bars are what was observed, the line is what was said. "
+        f"After the change, by tenths of the rows{words}: bars are what was observed, the line is what was said. "
         f"{name.replace('_', ' ').capitalize()} of the sample, noise included: {error.before:.4g} before, "
         f"{error.after:.4g} after."
     )

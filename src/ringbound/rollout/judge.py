@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ringbound.problem.packed import unpack
+from ringbound.problem.packed import outcomes_kept, readable, unpack
 from ringbound.problem.task import Task
 from ringbound.rollout.plan import Plan, Rollout, State
 from ringbound.rollout.sequences import half_width, log_bet
@@ -76,11 +76,13 @@ class Evidence:
     def mature(self, pairs: Iterable[Matured], task: Task) -> None:
         """Add what came of some rows."""
         found = list(pairs)
-        y = np.array([one.outcome for one in found], np.float64)
+        y = outcomes_kept(task, np.array([one.outcome for one in found], np.float64))
         first = unpack(task, [one.champion for one in found], [one.champion_answers for one in found])
         second = unpack(task, [one.challenger for one in found], [one.challenger_answers for one in found])
+        there = ~np.isnan(y) & readable(first) & readable(second)
+        y, first, second = y[there], first[there], second[there]
         more = task.losses(y, second) - task.losses(y, first)
-        self.matured += len(found)
+        self.matured += len(y)
         self.loss += float(more.sum())
         self.loss_squares += float((more**2).sum())
 
@@ -213,6 +215,8 @@ def _differ(pair: Pair, plan: Plan, task: Task) -> bool:
     assert challenger is not None
     if task.classes:
         both = unpack(task, [champion, challenger], [pair.champion_answers, pair.challenger_answers])
+        if plan.differ is not None:
+            return bool(np.abs(both[0] - both[1]).max() > plan.differ)
         decided = np.argmax(both, axis=1)
         return bool(decided[0] != decided[1])
     if plan.differ is not None:

@@ -14,6 +14,7 @@ from ringbound.features.definition import AT
 from ringbound.features.lookup import values_as_of
 from ringbound.features.offline import EventTables
 from ringbound.models.bundle import Bundle
+from ringbound.models.stepping import LadderAnswers, doubts
 from ringbound.serving.request import columns_from_rows, microseconds, row_model, validated
 
 
@@ -55,7 +56,8 @@ def answer_examples(bundle: Bundle, clean: Path, show: Sequence[str] = ()) -> Ex
     answers = bundle.full.answer(values)
     decided = bundle.task.decide(answers)
     decision = {} if decided is None else {"decision": decided}
-    ends = bundle.bounds(answers, np.full(len(answers), "full", object))
-    interval = {} if ends is None else dict(zip(("low", "high"), ends, strict=True))
-    told: dict[str, Any] = {bundle.task.answer: bundle.task.told(answers), **interval, **decision}
+    done = LadderAnswers(answers, np.full(len(answers), "full", object), np.full(len(answers), None))
+    told: dict[str, Any] = {bundle.task.answer: bundle.task.told(answers), **decision}
+    doubt = pd.DataFrame(doubts(bundle, done))
+    told |= {str(name): column.to_numpy() for name, column in doubt.items()}
     return ExampleTable(asked.assign(**shown, **told))

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import pydantic
 
 from ringbound.data.values import EXPECTED, shown, value_of
 from ringbound.errors import InputError, NotAValueError
 from ringbound.features.request import Field
+from ringbound.problem.packed import kept_outcomes
 from ringbound.problem.task import Task
 from ringbound.serving.intake import check_times
 from ringbound.serving.request import microseconds, row_model, validated
@@ -30,8 +32,8 @@ def outcome_model(task: Task) -> type[pydantic.BaseModel]:
 
     def parse(value: Any) -> Any:
         found = value_of(task.outcome, value)
-        if isinstance(found, float | int) and task.least is not None and found < task.least:
-            raise NotAValueError(f"expected a number of at least {task.least:g}; got {found:g}")
+        if isinstance(found, float | int) and not task.admits(np.array([found], np.float64))[0]:
+            raise NotAValueError(f"expected {task.says_outcome}; got {found:g}")
         if found is None:
             raise NotAValueError(f"expected {EXPECTED[task.outcome]}; got nothing; send outcomes when they are known")
         if task.classes and found not in task.classes:
@@ -55,8 +57,10 @@ def _example(task: Task) -> Any:
 
 
 def _number(task: Task, outcome: Any) -> float:
-    """Return an outcome as the store keeps it: of classes its place."""
-    return float(task.classes.index(outcome) if task.classes else outcome)
+    """Return an outcome as the store keeps it."""
+    if not task.classes:
+        return float(outcome)
+    return float(kept_outcomes(task, np.array([task.classes.index(outcome)], np.float64))[0])
 
 
 class OutcomeIntake:

@@ -9,6 +9,7 @@ import pydantic
 from ringbound.models.bundle import Bundle
 from ringbound.models.rung import Rung
 from ringbound.models.stepping import LadderAnswers
+from ringbound.problem.task import Task
 
 MOST_EFFECTS = 5
 
@@ -26,8 +27,9 @@ class Effect(pydantic.BaseModel):
 class Explanation(pydantic.BaseModel):
     """What counted most: `base`, all `effects` and `others` add up to `margin`."""
 
-    margin: float = pydantic.Field(description="log-odds before calibration, a count's logarithm, or the value")
+    margin: float = pydantic.Field(description="log-odds before calibration, a logarithm, or the value")
     base: float = pydantic.Field(description="the margin when nothing is known")
+    of: str | None = pydantic.Field(None, description="the class that is explained, where there are several")
     effects: list[Effect] = pydantic.Field(description=f"the {MOST_EFFECTS} largest, largest first")
     others: float = pydantic.Field(description="what all other features add together")
 
@@ -57,6 +59,7 @@ def explanation(bundle: Bundle, rung: Rung, x: np.ndarray, effects: np.ndarray, 
     return {
         "margin": base + float(effects.sum()),
         "base": base,
+        **({"of": _of(rung, bundle.task, x)} if bundle.task.classes else {}),
         "effects": [
             {
                 "feature": names[j],
@@ -70,6 +73,11 @@ def explanation(bundle: Bundle, rung: Rung, x: np.ndarray, effects: np.ndarray, 
         ],
         "others": float(np.delete(effects, first).sum()),
     }
+
+
+def _of(rung: Rung, task: Task, x: np.ndarray) -> str:
+    """Return the class whose margin is explained."""
+    return task.classes[int(np.argmax(rung.model.predict(x[None])))]
 
 
 def _value(rung: Rung, name: str, value: float) -> float | str | None:

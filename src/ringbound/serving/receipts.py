@@ -8,7 +8,7 @@ import numpy as np
 from ringbound.data.values import shown
 from ringbound.errors import InputError, ModelError, NotAValueError
 from ringbound.models.bundle import Bundle
-from ringbound.problem.packed import unpack
+from ringbound.problem.packed import outcomes_kept, unpack
 from ringbound.serving.body import NotThereError
 from ringbound.serving.outcomes import ID
 from ringbound.serving.reasons import explanation
@@ -51,7 +51,7 @@ def receipt(bundles: Iterable[Bundle], store: Store, name: str) -> dict[str, Any
         "outcomes": [
             {
                 "time": instant(one.time),
-                "value": mine.task.classes[int(one.value)] if mine and mine.task.classes else one.value,
+                "value": _value(mine, one.value) if mine else one.value,
                 "available_at": instant(one.available_at),
                 "told_by": one.told_by,
             }
@@ -66,10 +66,24 @@ def _doubted(bundle: Bundle, kept: Prediction) -> dict[str, Any]:
     answers, rung = unpack(bundle.task, [kept.answer], [kept.answers]), np.array([kept.rung], object)
     if bundle.task.classes:
         decided = bundle.task.decide(answers)
-        return {bundle.task.answer: bundle.task.told(answers)[0], "decision": None if decided is None else decided[0]}
+        there = bundle.within(answers, rung) if np.isfinite(answers).all() else None
+        sets = None if there is None else [n for n, one in zip(bundle.task.classes, there[0], strict=True) if one]
+        return {
+            bundle.task.answer: bundle.task.told(answers)[0],
+            "set": sets,
+            "decision": None if decided is None else decided[0],
+        }
     ends = bundle.bounds(answers, rung)
     interval = None if ends is None or np.isnan(ends[0][0]) else [float(end[0]) for end in ends]
     return {"interval": interval, "decision": kept.decision}
+
+
+def _value(bundle: Bundle, kept: float) -> float | str | None:
+    """Return an outcome as it was told; None where it is none of the classes that the model knows."""
+    (place,) = outcomes_kept(bundle.task, np.array([kept])).tolist()
+    if not bundle.task.classes:
+        return kept
+    return None if place != place else bundle.task.classes[int(place)]
 
 
 def _values(bundle: Bundle, kept: Prediction) -> dict[str, float | str | None]:

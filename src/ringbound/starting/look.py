@@ -168,7 +168,20 @@ RESERVED = {
         "named",
         "outcomes",
     ),
-    *("probability", "value", "decision", "model_version", "rung", "reason", "error", "prediction_id", "recorded"),
+    *(
+        "probability",
+        "value",
+        "decision",
+        "model_version",
+        "rung",
+        "reason",
+        "error",
+        "low",
+        "high",
+        "set",
+        "prediction_id",
+        "recorded",
+    ),
     *("explanation", "local_clock"),
 }
 """Names that a workspace's own code has."""

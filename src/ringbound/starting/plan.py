@@ -91,6 +91,8 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
     columns = [column for column in table.columns.values() if column.original not in roles.aside]
     names = [identity, *(column.name for column in roles.fields), roles.label.name]
     kinds = {column.name: column.kind for column in columns} | {"row_id": "string"}
+    texts_of = [roles.label.name] if roles.task == "multiclass" and roles.label.kind != "string" else []
+    kinds |= dict.fromkeys(texts_of, "string")
     row_columns = {name: "string" if kinds[name] == "boolean" else kinds[name] for name in dict.fromkeys(names)}
     booleans = [column.name for column in columns if column.kind == "boolean" and column.name in names]
     event = {"id": "string", "time": "timestamp", "available_at": "timestamp"}
@@ -104,11 +106,16 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
         "renamed": mapping_of({column.original: column.name for column in columns if column.original != column.name}),
         "options": "".join(f", {name}={literal(value)}" for name, value in table.options.items()),
         "also": "".join(
-            [", an id for every row" * (roles.id is None), ", yes and no for true and false" * bool(booleans)]
+            [
+                ", an id for every row" * (roles.id is None),
+                ", yes and no for true and false" * bool(booleans),
+                ", the class as a text" * bool(texts_of),
+            ]
         ),
         "with_id": (
             '.assign(row_id=[f"r{number:09}" for number in range(len(table))])' * (roles.id is None)
             + "".join(f'.assign({n}=lambda t: t["{n}"].map({{True: "yes", False: "no"}}))' for n in booleans)
+            + "".join(f'.assign({n}=lambda t: t["{n}"].astype("str").where(t["{n}"].notna()))' for n in texts_of)
         ),
         "outcome": _outcome(roles, dropped=True),
         "row_columns": mapping_of(row_columns),

@@ -17,6 +17,7 @@ TASKS: dict[str, Task] = {
     "regression": Regression(),
     "median": Regression(aim="median"),
     "quantile": Regression(aim=0.9),
+    "middle": Regression(aim=0.5),
     "count": Count(),
     "multiclass": Multiclass(("low", "middle", "high")),
 }

@@ -193,7 +193,7 @@ def test_slices_cannot_change_what_came_out():
 
 
 def test_a_declared_baseline_is_what_is_beaten_everywhere(tmp_path):
-    name = "courier_late_last_24h"
+    name = "depot_late_rate_3h"
     declared = replace(PROBLEM, baseline=name)
     rows = replace(examples.later(), problem=declared)
     result = evaluate_ladder(examples.bundle(), rows, draws=20, seed=1)
@@ -208,6 +208,14 @@ def test_a_declared_baseline_is_what_is_beaten_everywhere(tmp_path):
     before = read_evaluation(tmp_path).of_baseline()
     assert before.facts.version.startswith(f"{name} of ")
     assert np.array_equal(before.rows["full"], guessed)
+
+
+def test_a_baseline_that_answers_what_no_answer_is_is_refused():
+    rows = replace(examples.later(), problem=replace(PROBLEM, baseline="courier_late_last_24h"))
+    with pytest.raises(
+        ProblemError, match="baseline courier_late_last_24h: expected values of at least 0 and at most 1"
+    ):
+        evaluate_ladder(examples.bundle(), rows, draws=20, seed=1)
 
 
 def test_a_baseline_that_is_no_number_is_refused():

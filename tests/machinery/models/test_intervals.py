@@ -44,9 +44,19 @@ def test_answers_that_are_mostly_the_same_have_one_size():
     dice = np.random.default_rng(4)
     answers = np.where(dice.random(5000) < 0.999, 1.0, 2.0)
     learnt = learn_intervals(dice.normal(size=5000), answers, 0.9)
-    assert len(learnt.below) == len(learnt.above) == len(learnt.edges) + 1
+    assert len(learnt.below) == len(learnt.above) == len(learnt.edges) + 1 == 1
     low, high = learnt.of(np.array([-5.0, 1.0, 2.0, 99.0]))
     assert (low < high).all()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.4])
+def test_many_equal_answers_take_nothing_from_the_others(share):
+    dice = np.random.default_rng(2)
+    p = np.where(dice.random(40_000) < share, 1.0, dice.uniform(1, 20, 40_000))
+    y = p + dice.normal(size=40_000) * p
+    low, high = learn_intervals(y[:20_000], p[:20_000], 0.9).of(p[20_000:])
+    later, large = y[20_000:], p[20_000:] > 15
+    assert ((low <= later) & (later <= high))[large].mean() == pytest.approx(0.9, abs=0.02)
 
 
 def test_no_end_is_below_what_an_outcome_can_be():

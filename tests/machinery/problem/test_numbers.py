@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics as theirs
 
 from ringbound.errors import NotAValueError, ProblemError
+from ringbound.evaluation.uncertainty import paired
 from ringbound.problem.numbers import Count, Regression
 from ringbound.problem.tasks import task_from_json
 from ringbound.serving.outcomes import outcome_model
@@ -13,7 +14,14 @@ DICE = np.random.default_rng(5)
 Y = DICE.poisson(3.0, 400).astype(float)
 P = DICE.gamma(2.0, 1.5, 400)
 W = DICE.integers(0, 4, 400).astype(float)
-TASKS = [Regression(), Regression(aim="median"), Regression(aim=0.9), Regression(relative=True), Count()]
+TASKS = [
+    Regression(aim=0.5),
+    Regression(),
+    Regression(aim="median"),
+    Regression(aim=0.9),
+    Regression(relative=True),
+    Count(),
+]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
@@ -73,6 +81,27 @@ def test_what_is_no_aim_and_no_share_is_refused(wrong):
         Regression(**wrong)
 
 
+def test_a_right_quantile_is_held_to_be_right_where_outcomes_are_skewed_or_equal():
+    n = 20_000
+    skewed = np.exp(DICE.normal(size=n))
+    median = Regression(aim="median")
+    name, best = median.stated
+    assert median.metrics[name](skewed, np.ones(n), np.ones(n)) == pytest.approx(best, abs=0.02)
+    mostly_none = np.where(DICE.random(n) < 0.97, 0.0, 5.0)
+    ninth = Regression(aim=0.9)
+    assert ninth.metrics["below"](mostly_none, np.zeros(n), np.ones(n)) == 0.9, "no share is right alone"
+    assert ninth.metrics["below"](mostly_none, np.full(n, -1.0), np.ones(n)) == 0
+    assert ninth.metrics["below"](mostly_none, np.full(n, 6.0), np.ones(n)) == 1
+
+
+def test_a_share_below_is_better_the_nearer_it_is_to_its_level():
+    y, task = DICE.normal(size=4000), Regression(aim=0.9)
+    right, low, higher = (np.full(4000, np.quantile(y, level)) for level in (0.9, 0.2, 0.85))
+    options = {"draws": 100, "seed": 1}
+    found = lambda one, other: paired(y, one, other, np.arange(4000) // 40, task.metrics, **options)["below"].judgement  # noqa: E731
+    assert (found(right, low), found(low, right), found(low, higher)) == ("worse", "better", "better")
+
+
 def test_errors_in_percent_take_outcomes_above_0():
     with pytest.raises(ProblemError, match="expected numbers above 0, for errors in percent; got 0"):
         Regression(relative=True).check_labels(np.array([0.0, 1.0]))
@@ -82,5 +111,9 @@ def test_an_outcome_below_the_least_is_refused():
     told = {"prediction_id": "a", "time": "2025-06-01T12:00:00Z"}
     model = outcome_model(Count())
     assert model.model_validate(told | {"outcome": 0}).outcome == 0
-    with pytest.raises((ValueError, NotAValueError), match="expected a number of at least 0; got -1"):
+    with pytest.raises((ValueError, NotAValueError), match="a whole number of at least 0; got -1"):
         model.model_validate(told | {"outcome": -1})
+    with pytest.raises((ValueError, NotAValueError), match=r"a whole number of at least 0; got 2\.5"):
+        model.model_validate(told | {"outcome": 2.5})
+    with pytest.raises((ValueError, NotAValueError), match="a number above 0; got 0"):
+        outcome_model(Regression(relative=True)).model_validate(told | {"outcome": 0})

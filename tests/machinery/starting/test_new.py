@@ -152,7 +152,7 @@ def test_it_is_a_version_and_is_served(made, tmp_path):
         outcome = {"prediction_id": told["prediction_id"], "time": example["at"]}
         status, refused = service.post("outcomes", {"outcomes": [outcome | {"outcome": -1}]})
         assert status == 400
-        assert "expected a number of at least 0; got -1" in json.dumps(refused)
+        assert "a whole number of at least 0; got -1" in json.dumps(refused)
         status, refused = service.post("predict", {"rows": [example | {"waerme_c": "warm"}]})
         assert status == 400
         assert "waerme_c: expected a finite number" in json.dumps(refused)

@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from alembic.script import ScriptDirectory
 
 from ringbound.errors import StoreError
 from ringbound.store import schema
-from ringbound.store.records import Event, LogEnd
+from ringbound.store.records import Event, LogEnd, Prediction
+from ringbound.store.sealing import digest
 from ringbound.store.store import Store
 
 HERE = Path(__file__).parent
@@ -97,3 +99,16 @@ def test_a_migration_that_fails_leaves_the_old_store(old, monkeypatch):
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP INDEX predictions_made")
     assert Store(old).end().position == 3
+
+
+def test_records_have_the_digests_that_they_were_sealed_with():
+    """Of schema 0008: what is added later must not change what was sealed before."""
+    kept = Prediction(
+        prediction_id="p1", made_at=1_600_000_000_000_000, at=1_600_000_000_000_000, position=7, model_version="m1",
+        features="f1", answer=0.25, row='{"a": 1}', vector=b"\x00" * 8, rung="full", reason=None, decision=True,
+        code="c1", took_us=12,
+    )  # fmt: skip
+    assert digest(kept) == "d9fd511d274a0156c004725579c9434758fd4aabdb9b060f1de27404a032e324"
+    left = replace(kept, propensity=0.5)
+    assert digest(left) == "a9370aa59641bb08866597a6d2d604736152ba6a9384288a4d10098a8e3544ca"
+    assert digest(replace(kept, answers=b"some")) != digest(kept)
