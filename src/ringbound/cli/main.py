@@ -25,6 +25,7 @@ from ringbound.cli import (
     rollout,
     serving,
     simulate,
+    upgrade,
 )
 from ringbound.errors import RingboundError, one_line
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for command in (
     new.new,
+    upgrade.upgrade,
     pipeline.stage,
     pipeline.summary,
     serving.score,

@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def rentals() -> pd.DataFrame:
-    """Bicycles lent each hour of five months: by the hour, the weather, the day's mood, and more every month."""
+    """Bicycles lent each hour of five months: by the hour, the weather, the day's mood, and a little more every month."""
     dice = np.random.default_rng(3)
     at = pd.date_range("2021-01-01", "2021-06-14 23:00", freq="h")
     n, hour, free = len(at), at.hour.to_numpy(), (at.day_of_week >= 5)
     warm = 10 + 8 * np.sin((at.day_of_year - 100) / 58) + 4 * np.sin((hour - 9) / 3.8) + dice.normal(0, 2, n)
     busy = np.where(free, 60 * np.exp(-((hour - 14) ** 2) / 20), 70 * np.exp(-((hour - 8) ** 2) / 4) + 5) + 10
     mood = np.exp(dice.normal(0, 0.3, n // 24 + 1)).repeat(24)[:n]
-    lent = dice.poisson(busy * mood * np.clip(warm / 15, 0.2, 2) * (1 + np.arange(n) / n))
+    lent = dice.poisson(busy * mood * np.clip(warm / 15, 0.2, 2) * (1 + 0.2 * np.arange(n) / n))
     guests = dice.binomial(lent, 0.3)
     return pd.DataFrame(
         {
@@ -126,6 +126,23 @@ def test_everything_runs_at_once_from_a_wheel_outside_of_any_checkout(made):
     assert held
     assert 90 < float(held[1]) < 99
     assert re.search(r"passed +calibration: bias ", gated)
+
+
+def test_an_upgrade_says_what_it_changes(made):
+    said = made.call("ringbound", "upgrade", "--check")
+    assert re.search(r"ringbound [\d.]+\S* is installed, as its pyproject.toml asks for\nit changes nothing here", said)
+    params, metrics = made.root / "params.yaml", made.root / "data/reports/metrics.json"
+    before = params.read_text(), metrics.read_text()
+    try:
+        params.write_text(before[0].replace("replayed_rows: 200", "replayed_days: 7"))
+        metrics.write_text(before[1].replace('"format": 4', '"format": 3'))
+        said = made.call("ringbound", "upgrade", "--check", check=False)
+        assert "metrics.json: expected a Metrics of format 4; got format 3" in said
+        assert re.search("params.yaml, section gates: expected .*replayed_rows", said)
+    finally:
+        params.write_text(before[0])
+        metrics.write_text(before[1])
+    assert "expected --check" in made.call("ringbound", "upgrade", check=False)
 
 
 def test_it_is_a_version_and_is_served(made, tmp_path):
