@@ -97,7 +97,7 @@ def count_days(
     profile: Profile,
     times: np.ndarray,
     columns: Mapping[str, Column],
-    answers: np.ndarray | None = None,
+    answers: Column | None = None,
     *,
     ids: Sequence[str] = (),
     keep: np.ndarray | None = None,

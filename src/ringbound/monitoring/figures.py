@@ -17,6 +17,7 @@ from ringbound.monitoring.sketch import summary_of
 from ringbound.monitoring.statistics import FEWEST_ROWS
 from ringbound.monitoring.sums import Sums
 from ringbound.monitoring.watch import Watch
+from ringbound.problem.packed import readable, watched_outcomes
 from ringbound.store import instant
 
 WEIGHTS_SHOWN = 12
@@ -89,11 +90,11 @@ def _early(reader: Reader, finals: list[OutcomeDay]) -> Band:
     maturing = Maturing(finals)
     parts: list[list[np.ndarray]] = [[], [], [], []]
     for seen, known in reader.early:
-        there = ~np.isnan(known.outcomes)
+        there = ~np.isnan(known.outcomes) & readable(seen.answers)
         loss, share = np.full(len(seen), np.nan), np.full(len(seen), np.nan)
         loss[there] = task.losses(known.outcomes[there], seen.answers[there])
         shares = maturing.shares((reader.through - seen.at).astype(float))
-        place, _ = profile.outcomes.places(known.outcomes[there])
+        place, _ = profile.outcomes.places(watched_outcomes(task, known.outcomes[there]))
         share[there] = shares[np.minimum(place, len(shares) - 1), np.flatnonzero(there)]
         least = shares[maturing.occupied].min(axis=0)
         for part, values in zip(parts, (profile.expected_loss(task, seen.answers), loss, share, least), strict=True):

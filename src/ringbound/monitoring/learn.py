@@ -12,6 +12,7 @@ from ringbound.monitoring.days import DAY_US, count_days, day_of
 from ringbound.monitoring.detector import LEAST_HISTORY
 from ringbound.monitoring.profile import ANSWERS, History, Profile, groups_of, learnt_losses, sources_of, takes_of
 from ringbound.monitoring.statistics import FEWEST_ROWS, WEEKS_DAYS, Before, effect, of_history
+from ringbound.problem.packed import watched_answers, watched_outcomes
 from ringbound.problem.training import Rows
 
 
@@ -37,8 +38,8 @@ def learn_from(rows: Rows, judged: Rows, answers: np.ndarray) -> Profile:
     """
     problem, features = rows.problem, rows.problem.features
     columns = rows.features
-    singles = problem.task.single(answers)
-    empty: dict = {"answers": learn_bins(ANSWERS, singles), "outcomes": learn_bins(problem.label, rows.y)}
+    watched, came = watched_answers(problem.task, answers), watched_outcomes(problem.task, rows.y)
+    empty: dict = {"answers": learn_bins(ANSWERS, watched), "outcomes": learn_bins(problem.label, came)}
     empty |= {
         "learnt": {},
         "recent": {},
@@ -55,7 +56,7 @@ def learn_from(rows: Rows, judged: Rows, answers: np.ndarray) -> Profile:
         columns={name: learn_bins(name, columns[name]) for name in features.names}, expected=expected, **empty
     )
     of_days = count_days(first, instants(rows.table[AT.name]), columns)
-    told = count_days(first, instants(judged.table[AT.name]), judged.features, singles)
+    told = count_days(first, instants(judged.table[AT.name]), judged.features, watched)
     for day, counts in told.items():
         of_days[day][ANSWERS] = counts[ANSWERS]
     days = [

@@ -16,7 +16,7 @@ from ringbound.features.columns import Category, Column
 from ringbound.features.request import Field
 from ringbound.models.bundle import Bundle
 from ringbound.monitoring.seen import Known, Seen
-from ringbound.problem.packed import outcomes_kept, unpack
+from ringbound.problem.packed import outcomes_kept, unpack, watched_answers
 from ringbound.problem.task import Task
 from ringbound.store import AskedRow, Store
 
@@ -48,6 +48,7 @@ def seen_of(bundle: Bundle, asked: Sequence[AskedRow]) -> Seen:
         reasons=np.array([*reasons, None], object)[:-1],
         rows=again.groupby(["minute", "row"]).ngroup().to_numpy(),
         took_us=np.array(took, np.int64),
+        watched=watched_answers(bundle.task, answers),
         decisions=np.array(
             [(would is not None and would[row]) if one is None else one for row, one in enumerate(decided)], bool
         ),

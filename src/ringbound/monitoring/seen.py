@@ -11,7 +11,7 @@ from ringbound.monitoring.days import DAY_US, DELAYS, TOOK, Day, OutcomeDay, cou
 from ringbound.monitoring.profile import Profile, groups_of
 from ringbound.monitoring.sums import Sums, sum_up
 from ringbound.problem.declaration import Problem
-from ringbound.problem.packed import readable
+from ringbound.problem.packed import readable, watched_outcomes
 
 MOST_WORST = 5
 
@@ -20,7 +20,8 @@ MOST_WORST = 5
 class Seen:
     """Rows that were answered, n of them: when they asked, in microseconds since 1970, their features, and the answers.
 
-    Columns that look back on events miss every value where they were not looked up. `rows` tells equal questions apart.
+    Columns that look back on events miss every value where they were not looked up. `rows` tells equal questions apart,
+    `watched` is what is counted of answers: see `ringbound.problem.packed`.
     """
 
     ids: Sequence[str]
@@ -33,14 +34,10 @@ class Seen:
     rows: np.ndarray
     took_us: np.ndarray
     decisions: np.ndarray
+    watched: Column
 
     def __len__(self) -> int:
         return len(self.at)
-
-    @property
-    def singles(self) -> np.ndarray:
-        """One number a row, (n,): the answer or, of classes, the probability of the likeliest."""
-        return self.answers if self.answers.ndim == 1 else self.answers.max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def days_of(profile: Profile, seen: Seen) -> list[Day]:
     if not len(seen):
         return []
     keep = seen.reasons != "sure"
-    columns = count_days(profile, seen.at, seen.columns, seen.singles, ids=seen.ids, keep=keep)
+    columns = count_days(profile, seen.at, seen.columns, seen.watched, ids=seen.ids, keep=keep)
     table = pd.DataFrame(
         {
             "day": seen.at // DAY_US,
@@ -117,7 +114,7 @@ def outcome_days_of(problem: Problem, profile: Profile, seen: Seen, known: Known
         worst = there[np.argsort(-task.losses(outcomes[there], answers[there]), kind="stable")[:MOST_WORST]]
         delays: list[list[int]] = []
         if len(known.delays_us):
-            of_outcome, _ = profile.outcomes.places(outcomes[there])
+            of_outcome, _ = profile.outcomes.places(watched_outcomes(task, outcomes[there]))
             wide = profile.outcomes.size
             counts = np.bincount(
                 of_outcome * DELAYS + delay_bins(known.delays_us[rows][there]), minlength=wide * DELAYS

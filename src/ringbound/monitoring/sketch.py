@@ -31,7 +31,9 @@ def sketch_day(folder: Path, day: str, shard: int, seen: Seen, known: Known | No
     rows = np.arange(0, len(seen), -(-len(seen) // MOST_ROWS))
     columns = {name: column[rows] for name, column in seen.columns.items()}
     frame = pd.DataFrame({name: c.texts() if isinstance(c, Category) else c for name, c in columns.items()})
-    frame = frame.assign(answer=seen.answers[rows], rung=seen.rungs[rows].astype(str))
+    watched = seen.watched[rows]
+    shown = watched.texts() if isinstance(watched, Category) else watched
+    frame = frame.assign(answer=shown, rung=seen.rungs[rows].astype(str))
     for name in frame.select_dtypes(include=["object", "str"]):
         frame[name] = frame[name].astype("str")
     if known is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ringbound.features.asof import code
+from ringbound.features.columns import Category, Column
 from ringbound.problem.task import Task
 
 
@@ -56,6 +57,18 @@ def unpack(task: Task, singles: Sequence[float], packed: Sequence[bytes | None])
     size = len(which) + len(nothing)
     whole = [one[len(which) :] if one and len(one) == size and one.startswith(which) else nothing for one in packed]
     return np.frombuffer(b"".join(whole), np.float64).reshape(len(packed), len(task.classes)).copy()
+
+
+def watched_answers(task: Task, answers: np.ndarray) -> Column:
+    """Return what is watched of answers, (n,): the number or, of classes, the likeliest."""
+    if not task.classes:
+        return answers
+    return Category(np.where(readable(answers), np.argmax(answers, axis=1), -1), task.classes)
+
+
+def watched_outcomes(task: Task, y: np.ndarray) -> Column:
+    """Return what is watched of outcomes, (n,): the number or, of classes, the one that came."""
+    return Category(np.where(np.isnan(y), -1, y).astype(np.int64), task.classes) if task.classes else y
 
 
 def readable(answers: np.ndarray) -> np.ndarray:

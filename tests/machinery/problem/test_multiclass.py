@@ -30,8 +30,10 @@ from ringbound.feedback.source import Feedback
 from ringbound.feedback.suspects import erring_keys
 from ringbound.models.intervals import learn_threshold
 from ringbound.monitoring.answers import put_into
+from ringbound.monitoring.profile import Profile
 from ringbound.monitoring.read import known_of, seen_of
-from ringbound.monitoring.seen import outcome_days_of
+from ringbound.monitoring.seen import days_of, outcome_days_of
+from ringbound.monitoring.sketch import sketch_day, summary_of
 from ringbound.problem.packed import kept_outcomes, pack, unpack
 from ringbound.problem.tasks import task_from_json
 from ringbound.proofs.receipts import verify
@@ -268,8 +270,6 @@ def test_monitors_see_the_loss_that_there_was(tmp_path):
     asked = [row for some in store.asked(0, LATEST) for row in some]
     seen = seen_of(bundle, asked)
     known = known_of(store, TASK, seen, LATEST)
-    from ringbound.monitoring.profile import Profile
-
     profile = Profile.read(fates.folder() / "models/profile.json")
     days = outcome_days_of(fates.PROBLEM, profile, seen, known)
     total = sum((day.parts[""] for day in days[1:]), days[0].parts[""])
@@ -278,6 +278,14 @@ def test_monitors_see_the_loss_that_there_was(tmp_path):
     assert total.mean_loss == pytest.approx(result["log_loss"].value)
     assert total.mean_outcome == pytest.approx(result["accuracy"].value)
     assert total.expected / total.known == pytest.approx(total.mean_loss, abs=0.15)
+    answered = days_of(profile, seen)
+    counted = np.sum([day.columns["answers"].bins for day in answered], axis=0)
+    decided = pd.Series(TASK.decide(fates.evaluation().answers["full"])).value_counts()
+    assert dict(zip(profile.answers.labels(), counted.tolist(), strict=True)) == {**decided, "others": 0}
+    assert set(profile.outcomes.texts) == set(fates.CLASSES)
+    sketch_day(tmp_path / "sketch", "2020-03-25", 0, seen, known)
+    sketch_day(tmp_path / "sketch", "2020-03-25", 0, seen)
+    assert round(summary_of(tmp_path / "sketch", ["2020-03-25"])["answer"]["distinct"]) == len(decided)
     store.close()
 
 
