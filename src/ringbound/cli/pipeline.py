@@ -82,6 +82,8 @@ def summary() -> None:
     Console(highlight=False).print(table)
     typer.echo(f"in brackets {metrics.covers}; other months may be further off")
     reports = sorted(path.relative_to(root).as_posix() for path in (root / layout.REPORTS).glob("*.html"))
+    if model.warning:
+        typer.echo(f"the full model {model.warning} on the months it was chosen on: see the model card")
     typer.echo(f"learnt from {learnt.rows:,} rows, {learnt.first} to {learnt.last}")
     typer.echo(f"model card: {layout.CARD}")
     typer.echo(f"executed notebooks: {' '.join(reports)}")

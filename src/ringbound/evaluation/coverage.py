@@ -50,8 +50,8 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
 
     >>> from ringbound.testing import examples
     >>> interval_table(examples.evaluation(), pd.DataFrame(), draws=20, seed=1, least_rows=100)
-    Traceback (most recent call last):
-    ringbound.errors.ModelError: intervals: expected answers that have some; those of a classification have none
+    Traceback (most recent call last): ringbound.errors.ModelError: intervals: expected answers that have some; of a classification none have; leave interval_table out
+    classification have none; leave interval_table out
     """
     rows, task = result.rows, result.bundle.task
     answers, rung = result.answers["full"], np.full(len(rows), "full", object)
@@ -61,7 +61,9 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
     else:
         ends = result.bundle.bounds(answers, rung)
     if ends is None or task.coverage is None or np.isnan(ends[0]).any():
-        raise ModelError(f"intervals: expected answers that have some; those of a {task.name} have none")
+        raise ModelError(
+            f"intervals: expected answers that have some; of a {task.name} none have; leave interval_table out"
+        )
     inside, wide = ends if task.classes else ((ends[0] <= rows.y) & (rows.y <= ends[1]), ends[1] - ends[0])
     inside = inside.astype(float)
     parts = [("", "all", np.arange(len(rows)))]
@@ -70,6 +72,9 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
         parts += [
             (name, str(value), np.asarray(places)) for value, places in groups.items() if len(places) >= least_rows
         ]
+    if task.classes:
+        parts += [("came", name, np.flatnonzero(rows.y == place)) for place, name in enumerate(task.classes)]
+        parts = [part for part in parts if len(part[2]) >= least_rows or not part[0]]
     table, covered = [], None
     for name, value, places in parts:
         if len(set(rows.blocks[places])) < 2:

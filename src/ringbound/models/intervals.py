@@ -20,13 +20,15 @@ MOST_SIZES = 10
 class Intervals:
     """How far an outcome may lie below and above an answer: one pair for each size of answers, between `edges`.
 
-    An answer below `edges[0]` is of the first size; `least` is what an outcome is at least, if anything.
+    An answer below `edges[0]` is of the first size; `least` is what an outcome is at least, if anything;
+    where outcomes are `whole` numbers, ends are too.
     """
 
     edges: list[float]
     below: list[float]
     above: list[float]
     least: float | None = None
+    whole: bool = False
 
     def of(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of each answer's interval, (n,) and (n,).
@@ -37,11 +39,13 @@ class Intervals:
         """
         size = np.searchsorted(np.array(self.edges), answers, side="right")
         low, high = answers - np.array(self.below)[size], answers + np.array(self.above)[size]
+        if self.whole:  # as many whole numbers are below the upper end, and one more above the lower
+            low, high = np.floor(low), np.floor(high)
         return (low, high) if self.least is None else (np.maximum(low, self.least), np.maximum(high, self.least))
 
 
 def learn_intervals(
-    y: np.ndarray, answers: np.ndarray, coverage: float, *, least: float | None = None
+    y: np.ndarray, answers: np.ndarray, coverage: float, *, least: float | None = None, whole: bool = False
 ) -> Intervals | None:
     """Return intervals that hold `coverage` of the outcomes (n,), for answers (n,) by models that had not seen them.
 
@@ -64,7 +68,7 @@ def learn_intervals(
         edges = np.delete(edges, min(int(counts.argmin()), len(edges) - 1))
         size = np.searchsorted(edges, answers, side="right")
     ends = [_ends((y - answers)[size == one], tail) for one in range(len(edges) + 1)]
-    return Intervals(edges.tolist(), [-low for low, _ in ends], [high for _, high in ends], least)
+    return Intervals(edges.tolist(), [-low for low, _ in ends], [high for _, high in ends], least, whole)
 
 
 def _ends(errors: np.ndarray, tail: float) -> tuple[float, float]:

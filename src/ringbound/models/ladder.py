@@ -147,7 +147,8 @@ class LadderTrial(Shown):
             return {}
         answers = {name: self.rungs[name].answers for name in self.kept}
         learnt = {
-            name: learn_intervals(self.y, given, task.coverage, least=task.least) for name, given in answers.items()
+            name: learn_intervals(self.y, given, task.coverage, least=task.least, whole=task.whole)
+            for name, given in answers.items()
         }
         return {name: one for name, one in learnt.items() if one is not None}
 

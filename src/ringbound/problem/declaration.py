@@ -131,8 +131,9 @@ class Problem:
         decides = self.task.threshold is not None or not self.undecided
         if not (0 <= self.undecided < 1 and decides and set(self.unit) <= set(fields)):
             raise ProblemError(
-                f"problem {self.name}: expected undecided to be a share below 1, of a task that decides, and unit to be "
-                f"request fields, of {list(fields)}; got {self.undecided} of a {self.task.name}, by {list(self.unit)}"
+                f"problem {self.name}: expected undecided to be a share below 1, of a task that decides on yes or no, and "
+                f"unit to be request fields, of {list(fields)}; got {self.undecided} of a {self.task.name}, by "
+                f"{list(self.unit)}; take undecided out for another task"
             )
         if self.outcome and self.outcome.source not in self.features.sources:
             raise ProblemError(

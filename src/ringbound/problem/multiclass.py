@@ -39,6 +39,7 @@ class Multiclass:
     ranking: ClassVar[str] = "accuracy"
     outcome: ClassVar[Literal["boolean", "number", "string"]] = "string"
     least: ClassVar[float | None] = None
+    whole: ClassVar[bool] = False
     link: ClassVar[Link] = "softmax"
     level: ClassVar[float | None] = None
     stated: ClassVar[tuple[str, float]] = ("calibration_error", 0.0)
@@ -91,8 +92,9 @@ class Multiclass:
         return np.asarray(-(answers * np.log(clipped)).sum(axis=1))
 
     def constant(self, y: np.ndarray) -> np.ndarray:
-        """Return the share of each class, (classes,)."""
-        return np.bincount(y.astype(int), minlength=len(self.classes)) / len(y)
+        """Return the share of each class, (classes,), as if each had come half a time more: none is impossible."""
+        counts = np.bincount(y.astype(int), minlength=len(self.classes)) + 0.5
+        return counts / counts.sum()
 
     def decide(self, answers: np.ndarray) -> np.ndarray:
         """Return each row's likeliest class, (n,) of texts, of two the first; None where an answer is no number."""

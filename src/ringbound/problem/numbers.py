@@ -21,7 +21,6 @@ class _Number(Scalar):
 
     answer: ClassVar[str] = "value"
     probabilities: ClassVar[bool] = False
-    ranking: ClassVar[str] = "mae"
     outcome: ClassVar[Literal["boolean", "number", "string"]] = "number"
     unit: str
     interval: float | None
@@ -116,6 +115,11 @@ class Regression(_Number):
         return ("bias", 0.0) if self.level is None else ("below", self.level)
 
     @property
+    def ranking(self) -> str:
+        """The metric that slices show."""
+        return "pinball" if isinstance(self.aim, float) else "mae"
+
+    @property
     def headline(self) -> tuple[str, ...]:
         """The metrics worth a column."""
         return ("mae", "rmse") if isinstance(self.aim, str) else ("pinball", "below")
@@ -201,10 +205,12 @@ class Count(_Number):
     interval: float | None = HOLDS
 
     name: ClassVar[str] = "count"
+    whole: ClassVar[bool] = True
     least: ClassVar[float | None] = 0.0
     link: ClassVar[Link] = "log"
     stated: ClassVar[tuple[str, float]] = ("bias", 0.0)
     level: ClassVar[float | None] = None
+    ranking: ClassVar[str] = "mae"
     loss: ClassVar[str] = "poisson_deviance"
     headline: ClassVar[tuple[str, ...]] = ("poisson_deviance", "mae")
     metrics: ClassVar[Mapping[str, Metric]] = metrics.COUNT_METRICS

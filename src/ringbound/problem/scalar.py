@@ -10,6 +10,7 @@ class Scalar:
     """A task whose answers are (n,): the number itself is what is kept, told and drawn."""
 
     classes: ClassVar[tuple[str, ...]] = ()
+    whole: ClassVar[bool] = False
 
     def single(self, answers: np.ndarray) -> np.ndarray:
         """Return the answers, (n,)."""

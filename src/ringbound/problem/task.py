@@ -43,12 +43,12 @@ class Task(Protocol):
     """What machinery may ask of a task.
 
     Answers are (n,), or (n, classes) where there are `classes`. `answer` is what an answer is called in every file and
-    response, `probabilities` says whether it is that of a yes;
-    `outcome` is the kind of value that says what really came, `least` what it is at least, if anything; `loss` is the name
-    of the metric that decides, which is the mean of `losses`; `metrics` are all there are, `headline` those worth a column
-    where room is short, `ranking` the one that slices show. `link` is the function that makes an answer of a model's margin,
-    `level` the quantile that is answered, None for a mean, `coverage` the share of outcomes that an answer's interval is to
-    hold, None where answers have none.
+    response, `probabilities` says whether it is that of a yes; `outcome` is the kind of value that says what really came,
+    `least` what it is at least, if anything, and whether it is a `whole` number; `loss` is the name of the metric that
+    decides, which is the mean of `losses`; `metrics` are all there are, `headline` those worth a column where room is
+    short, `ranking` the one that slices show. `link` is the function that makes an answer of a model's margin, `level` the
+    quantile that is answered, None for a mean, `coverage` the share of outcomes that an answer's interval is to hold, None
+    where answers have none.
     """
 
     @property
@@ -71,6 +71,8 @@ class Task(Protocol):
     def outcome(self) -> Literal["boolean", "number", "string"]: ...
     @property
     def least(self) -> float | None: ...
+    @property
+    def whole(self) -> bool: ...
     @property
     def link(self) -> Link: ...
     @property

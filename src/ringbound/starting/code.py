@@ -98,6 +98,8 @@ def field_of(column: Column, roles: Roles) -> str:
     text = ", ".join(map(literal, parts))
     if column.missing:
         text += ", required=False"
+    if column.kind == "boolean":  # as ingest has it: another word would be a value that no model has learnt
+        text += ', pattern="yes|no"'
     if kind == "number":
         low, high = bounds(column.numbers)
         text += f", ge={low!r}, le={high!r}"
@@ -249,10 +251,12 @@ def _measures(roles: Roles) -> list[tuple[str, str]]:
 
 def _remembered(roles: Roles) -> dict[str, tuple[str, int]]:
     """Return the classes of which it is remembered how often they came, the most frequent, by a name that code can have."""
-    counts, used = classes_of(roles.label), set[str]()
+    counts = classes_of(roles.label)
     places = {name: place for place, name in enumerate(counts)}
-    often = sorted(counts, key=lambda name: -counts[name])[:REMEMBERED]
-    return {identifier(name, used): (name, places[name]) for name in often}
+    found: dict[str, tuple[str, int]] = {}
+    for name in sorted(counts, key=lambda name: -counts[name])[:REMEMBERED]:
+        found[identifier(name, set(found))] = (name, places[name])
+    return found
 
 
 def conditions_of(roles: Roles) -> str:

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ringbound.errors import ProblemError
-from ringbound.problem.numbers import Count
+from ringbound.starting.by_task import (
+    EVALUATES,
+    TASK_IMPORTS,
+    TASK_WORDS,
+    baseline_of,
+    declared_task,
+    outcome_numbers,
+    outcome_of,
+    slice_margin,
+    stated_bound,
+)
 from ringbound.starting.code import (
     by_hour,
     conditions_of,
@@ -20,7 +29,6 @@ from ringbound.starting.code import (
     examples_of,
     field_of,
     functions_of,
-    guesses_of,
     literal,
     mapping_of,
     number_names,
@@ -117,7 +125,7 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
             + "".join(f'.assign({n}=lambda t: t["{n}"].map({{True: "yes", False: "no"}}))' for n in booleans)
             + "".join(f'.assign({n}=lambda t: t["{n}"].astype("str").where(t["{n}"].notna()))' for n in texts_of)
         ),
-        "outcome": _outcome(roles, dropped=True),
+        "outcome": outcome_of(roles, dropped=True),
         "row_columns": mapping_of(row_columns),
         "outcome_columns": mapping_of(event),
     }
@@ -135,12 +143,12 @@ def _of_validate(roles: Roles, periods: Periods, identity: str, zone: str) -> di
 
 
 def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, str]:
-    y = _numbers(roles)
+    y = outcome_numbers(roles)
     when = roles.time.name
     views, shown = views_of(roles, choice.mature_h + choice.horizon_h)
     return {
         "aside": _listed([f"`{name}` {why}" for name, why in roles.aside.items()]) or "- none",
-        "asked_when": f"{choice.horizon_h:g} hours before `{when}`" if choice.horizon_h else f"at `{when}`",
+        "asked_when": f"{_many(choice.horizon_h, 'hours')} before `{when}`" if choice.horizon_h else f"at `{when}`",
         "period": periods.of_rows,
         "valid": str(periods.valid),
         "test": str(periods.test),
@@ -156,7 +164,7 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
         "shown": quoted([shown]),
         "numbers": "[" + ", ".join(number_names(roles)) + "]",
         "categories": quoted([column.name for column in roles.categories]),
-        "label_of_rows": _outcome(roles),
+        "label_of_rows": outcome_of(roles),
         "by_split": 'classes="nunique"' if roles.task == "multiclass" else 'mean="mean"',
     }
 
@@ -171,8 +179,10 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         if roles.task == "classification"
         else guarded,
         "task_imports": TASK_IMPORTS[roles.task],
-        "task": _task(roles),
-        "baseline": f'\n    baseline="{baseline}",' if (baseline := _baseline(roles, choice)) else "",
+        "task": declared_task(roles),
+        "baseline": f'\n    baseline="{baseline}",'
+        if (baseline := baseline_of(roles, choice.mature_h + choice.horizon_h))
+        else "",
         "slices": "".join(f'    found["{name}"] = rows["{name}"].fillna("missing")\n' for name in sliced),
         "examples": examples_of(roles, choice.horizon_h, choice.mature_h),
         "question": plain(_question(roles, choice)),
@@ -184,61 +194,14 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         "mature": window_of(choice.mature_h + choice.horizon_h),
         "strengths": "1e-3, 10.0" if by_class else "1e-2, 1e3",
         **EVALUATES["multiclass" if roles.task == "multiclass" else "classification" if by_class else "number"],
-        "calibration": f"\n  {stated}" if (stated := _stated(roles)) else "",
+        "calibration": f"\n  {stated}" if (stated := stated_bound(roles)) else "",
         "least_rows": str(max(20, min(300, len(times) // 100))),
-        "slice_margin": _slice_margin(roles),
+        "slice_margin": slice_margin(roles),
     }
 
 
-def _task(roles: Roles) -> str:
-    """Return the declaration of the task."""
-    if roles.task == "classification":
-        return "Classification(Costs(miss=1.0, false_alarm=1.0))"
-    if roles.task == "count":
-        return "Count()"
-    if roles.task == "multiclass":
-        return f"Multiclass(({', '.join(map(literal, classes_of(roles.label)))}))"
-    y = _numbers(roles)
-    low, middle = np.nanmin(y), np.nanmedian(y)
-    return "Regression(relative=True)" if low > 0 and low > middle / 100 else "Regression()"
-
-
-def _stated(roles: Roles) -> str:
-    """Return how far answers may be from what they state: of a number a tenth of what outcomes differ by."""
-    if roles.task in ("classification", "multiclass"):
-        return "calibration_error: 0.05"
-    return f"bias: {max(float(np.nanstd(_numbers(roles))) * 0.1, 1e-6):.3g}"
-
-
-def _slice_margin(roles: Roles) -> str:
-    """Return by how much the loss may rise in a group: a hundredth of that of always answering the mean."""
-    y = _numbers(roles)
-    y = y[~np.isnan(y)]
-    if roles.task in ("classification", "multiclass"):
-        return "0.02"
-    whole = Count().losses(y, np.full(len(y), y.mean())) if roles.task == "count" else (y - y.mean()) ** 2
-    return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
-
-
-def _baseline(roles: Roles, choice: Choice) -> str:
-    """Return the feature that a series' outcome is guessed by best, as a person would; nothing where the prior is better.
-
-    A table is a series where no two rows are of one time.
-    """
-    times, y = roles.time.values, _numbers(roles)
-    there = np.flatnonzero(times.notna().to_numpy() & ~np.isnan(y))
-    if roles.task in ("classification", "multiclass") or times.iloc[there].duplicated().any():
-        return ""
-    known_h = choice.mature_h + choice.horizon_h
-    series = pd.Series(y[there], pd.DatetimeIndex(times.iloc[there])).sort_index()
-    guesses = guesses_of(roles, known_h)
-    errors = {
-        name: float((series - series.shift(freq=pd.Timedelta(hours=hours)).reindex(series.index)).abs().mean())
-        for name, hours in guesses.items()
-    }
-    by_hour_of_day = series.groupby(pd.DatetimeIndex(series.index).hour).transform("mean")
-    known = {name: error for name, error in errors.items() if error < float((series - by_hour_of_day).abs().mean())}
-    return min(known, key=lambda name: known[name], default="")
+def _many(number: float, words: str) -> str:
+    return f"{number:g} {words[:-1] if number == 1 else words}"
 
 
 def _missing(roles: Roles) -> list[str]:
@@ -250,88 +213,6 @@ def _missing(roles: Roles) -> list[str]:
 def source_name(path: Path) -> str:
     """Return the name under which a table is kept: one that is no pattern, and needs no quotes."""
     return re.sub(r"[^\w.()-]+", "_", path.name)
-
-
-def _outcome(roles: Roles, *, dropped: bool = False) -> str:
-    """Return the expression that gives the outcomes of `rows`, missing where there is none, if they are not `dropped`."""
-    column = f'rows["{roles.label.name}"]'
-    if roles.task == "multiclass":
-        places = mapping_of({name: place for place, name in enumerate(classes_of(roles.label))})
-        texts = f'{column}.astype("str")'
-        return f'{texts}.map({places}).astype("float64")' if dropped else f"{texts}.where({column}.notna())"
-    if roles.task != "classification":
-        return f'{column}.astype("float64")'
-    asked = {"True": "yes", "False": "no"}[roles.yes] if roles.label.kind == "boolean" else roles.yes
-    is_asked = f'({column}.astype("str") == {literal(asked)}).astype("float64")'
-    return is_asked if dropped else f"{is_asked}.where({column}.notna())"
-
-
-CALIBRATED = """### Is it calibrated?
-
-```python
-calibration = calibration_check(result)
-calibration
-```
-
-"""
-DECIDE = """### What is the decision worth?
-
-```python
-decisions = decision_table(result, {}, draws=draws, seed=seed)
-decisions
-```
-
-"""
-DRIFT = """Are outcomes and answers distributed as in what the model learnt from?
-
-```python
-answer_drift(result, past, seed=seed)
-```
-
-"""
-
-
-INTERVALS = """## Intervals
-How often the outcome lies where the answer said that it would, over all and slice by slice.
-
-```python
-intervals = interval_table(result, by, draws=draws, seed=seed, least_rows=least_rows)
-intervals
-```
-
-"""
-
-
-TASK_WORDS = {"multiclass": "classification"}
-TASK_IMPORTS = {
-    "classification": "Classification, Costs",
-    "multiclass": "Multiclass",
-    "regression": "Regression",
-    "count": "Count",
-}
-EVALUATES = {
-    "classification": {
-        "evaluate_imports": "    calibration_check,\n    decision_table,",
-        "evaluate_intervals": "",
-        "evaluate_more": CALIBRATED + DECIDE,
-        "evaluate_slices": "",
-        "card_more": ", decisions=decisions, calibration=calibration",
-    },
-    "multiclass": {
-        "evaluate_imports": "    calibration_check,",
-        "evaluate_intervals": "    interval_table,\n",
-        "evaluate_more": CALIBRATED,
-        "evaluate_slices": INTERVALS,
-        "card_more": ", calibration=calibration, intervals=intervals",
-    },
-    "number": {
-        "evaluate_imports": "    answer_drift,",
-        "evaluate_intervals": "    interval_table,\n",
-        "evaluate_more": DRIFT,
-        "evaluate_slices": INTERVALS,
-        "card_more": ", intervals=intervals",
-    },
-}
 
 
 def periods_of(roles: Roles, zone: str) -> Periods:
@@ -347,17 +228,6 @@ def periods_of(roles: Roles, zone: str) -> Periods:
         raise ProblemError(f"expected rows all along; most of them are in the last {test + valid} {word}")
     when = f'["{roles.time.name}"].dt.tz_convert({{}}).dt.strftime("{FORMS[word]}")'
     return Periods(word, "rows" + when.format("ZONE"), "clean" + when.format(literal(zone)), valid, test)
-
-
-def _numbers(roles: Roles) -> np.ndarray:
-    """Return outcomes as they are kept as events, (n,): of two values whether the one came, of classes their places."""
-    values = roles.label.values
-    if roles.task == "multiclass":
-        places = {name: float(place) for place, name in enumerate(classes_of(roles.label))}
-        return values.astype("str").map(places).where(values.notna()).to_numpy("float64")
-    if roles.task == "classification":
-        return (values.astype("str") == roles.yes).astype("float64").where(values.notna()).to_numpy()
-    return values.astype("float64").to_numpy()
 
 
 def _prior(roles: Roles) -> dict[str, float | None]:
@@ -390,7 +260,7 @@ def _limit(roles: Roles) -> str:
 
 def _question(roles: Roles, choice: Choice) -> str:
     """Return what is asked, in words."""
-    before = f", asked {choice.horizon_h:g} hours before {roles.time.original}" if choice.horizon_h else ""
+    before = f", asked {_many(choice.horizon_h, 'hours')} before {roles.time.original}" if choice.horizon_h else ""
     label = roles.label.original
     return (
         f"Will {label} be {roles.yes}{before}?" if roles.task == "classification" else f"What will {label} be{before}?"
@@ -398,8 +268,10 @@ def _question(roles: Roles, choice: Choice) -> str:
 
 
 def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> str:
-    known = f"an outcome is taken to be known {choice.mature_h:g} hours after `{roles.time.original}` (`mature_h`)"
-    asked = f"the question is asked {choice.horizon_h:g} hours before `{roles.time.original}` (`horizon_h`)"
+    known = (
+        f"an outcome is taken to be known {_many(choice.mature_h, 'hours')} after `{roles.time.original}` (`mature_h`)"
+    )
+    asked = f"the question is asked {_many(choice.horizon_h, 'hours')} before `{roles.time.original}` (`horizon_h`)"
     lines = [
         f"it is a {TASK_WORDS.get(roles.task, roles.task)} of `{roles.label.original}`"
         + (f": is it `{roles.yes}`?" if roles.yes else "")
@@ -409,7 +281,7 @@ def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> st
         if roles.id
         else "rows are numbered as they stand in the file: add to its end only",
         f"{asked}; {known}",
-        f"by time, the last {periods.test} {periods.word} measure, the {periods.valid} before them choose",
+        f"by time, the last {_many(periods.test, periods.word)} to measure by, the {periods.valid} before to choose by",
         *table.notes,
         *(f"`{name}` is set aside: it {why}" for name, why in roles.aside.items()),
     ]

@@ -65,6 +65,17 @@ def test_no_end_is_below_what_an_outcome_can_be():
     assert high.tolist() == [0.0, 8.0]
 
 
+def test_of_whole_numbers_the_ends_are_too():
+    dice = np.random.default_rng(3)
+    p = dice.gamma(1.0, 1.0, 40_000)
+    y = dice.poisson(p).astype(float)
+    low, high = learn_intervals(y[:20_000], p[:20_000], 0.9, least=0.0, whole=True).of(p[20_000:])
+    assert (low % 1 == 0).all()
+    assert (high % 1 == 0).all()
+    assert ((low <= y[20_000:]) & (y[20_000:] <= high)).mean() >= 0.9
+    assert (low[p[20_000:] < 0.5] == 0).all(), "none is the likeliest there"
+
+
 def test_each_rung_has_its_own_and_one_without_has_none():
     of = {"full": Intervals([], [1.0], [1.0]), "default": Intervals([], [5.0], [5.0])}
     low, high = bounds(of, np.array([0.0, 0.0, 0.0]), np.array(["full", "prior", "default"], object))

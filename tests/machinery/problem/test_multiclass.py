@@ -80,9 +80,10 @@ def test_no_constant_loses_less_than_the_shares_of_classes():
     task = Multiclass(("a", "b", "c", "d"))
     best = task.constant(y)
     assert best.sum() == pytest.approx(1)
+    assert (task.constant(np.zeros(100)) > 0).all(), "no class is impossible because it has not come yet"
     dice = np.random.default_rng(1)
     loss = lambda p: task.losses(y, np.tile(p, (len(y), 1))).mean()  # noqa: E731
-    assert all(loss(best) <= loss(dice.dirichlet(50 * best)) for _ in range(200))
+    assert all(loss(best) <= loss(dice.dirichlet(50 * best)) + 1e-6 for _ in range(200))
 
 
 @pytest.mark.parametrize("classes", [(), ("a", "b"), ("a", "b", "a"), ("a", "b", ""), ("a", "b", 3)])

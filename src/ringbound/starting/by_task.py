@@ -1,0 +1,151 @@
+"""What a new workspace's declaration, evaluation and gates say by task, as text for its templates."""
+
+import numpy as np
+import pandas as pd
+
+from ringbound.problem.numbers import Count
+from ringbound.starting.code import guesses_of, literal, mapping_of
+from ringbound.starting.roles import Roles, classes_of
+
+
+def declared_task(roles: Roles) -> str:
+    """Return the declaration of the task."""
+    if roles.task == "classification":
+        return "Classification(Costs(miss=1.0, false_alarm=1.0))"
+    if roles.task == "count":
+        return "Count()"
+    if roles.task == "multiclass":
+        return f"Multiclass(({', '.join(map(literal, classes_of(roles.label)))}))"
+    y = outcome_numbers(roles)
+    low, middle = np.nanmin(y), np.nanmedian(y)
+    return "Regression(relative=True)" if low > 0 and low > middle / 100 else "Regression()"
+
+
+def stated_bound(roles: Roles) -> str:
+    """Return how far answers may be from what they state: of a number a tenth of what outcomes differ by."""
+    if roles.task in ("classification", "multiclass"):
+        return "calibration_error: 0.05"
+    return f"bias: {max(float(np.nanstd(outcome_numbers(roles))) * 0.1, 1e-6):.3g}"
+
+
+def slice_margin(roles: Roles) -> str:
+    """Return by how much the loss may rise in a group: a hundredth of that of always answering the mean."""
+    y = outcome_numbers(roles)
+    y = y[~np.isnan(y)]
+    if roles.task in ("classification", "multiclass"):
+        return "0.02"
+    whole = Count().losses(y, np.full(len(y), y.mean())) if roles.task == "count" else (y - y.mean()) ** 2
+    return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
+
+
+def baseline_of(roles: Roles, known_h: float) -> str:
+    """Return the feature that a series' outcome is guessed by best, as a person would; nothing where the prior is better.
+
+    A table is a series where no two rows are of one time.
+    """
+    times, y = roles.time.values, outcome_numbers(roles)
+    there = np.flatnonzero(times.notna().to_numpy() & ~np.isnan(y))
+    if roles.task in ("classification", "multiclass") or times.iloc[there].duplicated().any():
+        return ""
+    series = pd.Series(y[there], pd.DatetimeIndex(times.iloc[there])).sort_index()
+    guesses = guesses_of(roles, known_h)
+    errors = {
+        name: float((series - series.shift(freq=pd.Timedelta(hours=hours)).reindex(series.index)).abs().mean())
+        for name, hours in guesses.items()
+    }
+    by_hour_of_day = series.groupby(pd.DatetimeIndex(series.index).hour).transform("mean")
+    known = {name: error for name, error in errors.items() if error < float((series - by_hour_of_day).abs().mean())}
+    return min(known, key=lambda name: known[name], default="")
+
+
+def outcome_of(roles: Roles, *, dropped: bool = False) -> str:
+    """Return the expression that gives the outcomes of `rows`, missing where there is none, if they are not `dropped`."""
+    column = f'rows["{roles.label.name}"]'
+    if roles.task == "multiclass":
+        places = mapping_of({name: place for place, name in enumerate(classes_of(roles.label))})
+        texts = f'{column}.astype("str")'
+        return f'{texts}.map({places}).astype("float64")' if dropped else f"{texts}.where({column}.notna())"
+    if roles.task != "classification":
+        return f'{column}.astype("float64")'
+    asked = {"True": "yes", "False": "no"}[roles.yes] if roles.label.kind == "boolean" else roles.yes
+    is_asked = f'({column}.astype("str") == {literal(asked)}).astype("float64")'
+    return is_asked if dropped else f"{is_asked}.where({column}.notna())"
+
+
+CALIBRATED = """### Is it calibrated?
+
+```python
+calibration = calibration_check(result)
+calibration
+```
+
+"""
+DECIDE = """### What is the decision worth?
+
+```python
+decisions = decision_table(result, {}, draws=draws, seed=seed)
+decisions
+```
+
+"""
+DRIFT = """Are outcomes and answers distributed as in what the model learnt from?
+
+```python
+answer_drift(result, past, seed=seed)
+```
+
+"""
+
+
+INTERVALS = """## Intervals
+How often the outcome lies where the answer said that it would, over all and slice by slice.
+
+```python
+intervals = interval_table(result, by, draws=draws, seed=seed, least_rows=least_rows)
+intervals
+```
+
+"""
+
+
+TASK_WORDS = {"multiclass": "classification"}
+TASK_IMPORTS = {
+    "classification": "Classification, Costs",
+    "multiclass": "Multiclass",
+    "regression": "Regression",
+    "count": "Count",
+}
+EVALUATES = {
+    "classification": {
+        "evaluate_imports": "    calibration_check,\n    decision_table,",
+        "evaluate_intervals": "",
+        "evaluate_more": CALIBRATED + DECIDE,
+        "evaluate_slices": "",
+        "card_more": ", decisions=decisions, calibration=calibration",
+    },
+    "multiclass": {
+        "evaluate_imports": "    calibration_check,",
+        "evaluate_intervals": "    interval_table,\n",
+        "evaluate_more": CALIBRATED,
+        "evaluate_slices": INTERVALS,
+        "card_more": ", calibration=calibration, intervals=intervals",
+    },
+    "number": {
+        "evaluate_imports": "    answer_drift,",
+        "evaluate_intervals": "    interval_table,\n",
+        "evaluate_more": DRIFT,
+        "evaluate_slices": INTERVALS,
+        "card_more": ", intervals=intervals",
+    },
+}
+
+
+def outcome_numbers(roles: Roles) -> np.ndarray:
+    """Return outcomes as they are kept as events, (n,): of two values whether the one came, of classes their places."""
+    values = roles.label.values
+    if roles.task == "multiclass":
+        places = {name: float(place) for place, name in enumerate(classes_of(roles.label))}
+        return values.astype("str").map(places).where(values.notna()).to_numpy("float64")
+    if roles.task == "classification":
+        return (values.astype("str") == roles.yes).astype("float64").where(values.notna()).to_numpy()
+    return values.astype("float64").to_numpy()
