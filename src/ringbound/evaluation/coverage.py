@@ -50,7 +50,8 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
 
     >>> from ringbound.testing import examples
     >>> interval_table(examples.evaluation(), pd.DataFrame(), draws=20, seed=1, least_rows=100)
-    Traceback (most recent call last): ringbound.errors.ModelError: intervals: expected answers that have some; ...
+    Traceback (most recent call last):
+    ringbound.errors.ModelError: intervals: expected answers that have some; ...
     classification have none; leave interval_table out
     """
     rows, task = result.rows, result.bundle.task
