@@ -52,7 +52,6 @@ def interval_table(result: LadderResult, by: pd.DataFrame, *, draws: int, seed: 
     >>> interval_table(examples.evaluation(), pd.DataFrame(), draws=20, seed=1, least_rows=100)
     Traceback (most recent call last):
     ringbound.errors.ModelError: intervals: expected answers that have some; ...
-    classification have none; leave interval_table out
     """
     rows, task = result.rows, result.bundle.task
     answers, rung = result.answers["full"], np.full(len(rows), "full", object)
