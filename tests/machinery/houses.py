@@ -187,7 +187,7 @@ ingest: {through: "2020-07-01T00:00:00Z"}
 features: {valid_months: 2}
 tune: {seed: 1, kind: KIND}
 gates: {latency_ratio: 5.0, proven_rows: 50, replayed_rows: 30, draws: 50, seed: 7, least_rows: 20, alpha: 0.05,
-        slice_margin: 50.0}
+        slice_margin: 50.0, bias: 50.0}
 cost: {cpu_hour: 0.05, gb_month: 0.02, currency: €, run: 0.0, answers: 0.0}
 """
 

@@ -42,7 +42,9 @@ def test_regression_answers_values(houses):
     )
     assert "3,000 of them new" not in houses.call("ringbound", "features", "load").stdout  # the last month is enough
     answers = json.loads(houses.python(code))
-    assert set(answers[0]) == {"prediction_id", "value", "model_version", "rung", "reason", "recorded", "explanation"}
+    assert set(answers[0]) == {
+        *("prediction_id", "value", "low", "high", "model_version", "rung", "reason", "recorded", "explanation")
+    }
     small, large, old_small, old_large, *unseen = [answer["value"] for answer in answers]
     assert large - small > 200  # by the end the market has risen to 4 a square metre
     assert 60 < old_small - small < 140
@@ -70,7 +72,7 @@ def test_batch_gives_the_same_values(houses):
     )
     houses.call("ringbound", "score", "--input", "rows.csv", "--output", "scored.csv", "--quiet")
     header, first, second, third = (houses.root / "scored.csv").read_text().splitlines()
-    assert header.replace('"', "") == "district,area,built,owner,at,value,model_version,rung,reason,error"
+    assert header.replace('"', "") == "district,area,built,owner,at,value,low,high,model_version,rung,reason,error"
     assert float(first.split(",")[5]) > 200
     assert "area: expected a finite number at least 10" in second
     assert "at: expected a time up to 2020-07-01T00:00:00Z, as far as events are known" in third

@@ -160,15 +160,15 @@ def calibration_gate(task: Task, error: Estimate, gates: Gates) -> GateResult:
     name, best = task.stated
     if others := [one for one in STATED if one != name and getattr(gates, one) is not None]:
         raise ModelError(f"params.yaml, section gates: expected {name} of a {task.name}; got {others[0]}; remove it")
-    bound = getattr(gates, name)
+    bound, called = getattr(gates, name), "calibration" if name == "calibration_error" else name
     says = f"{name.replace('_', ' ')} {error.value:.4g} (95% interval {error.low:.4g} to {error.high:.4g})"
     if bound is None:
-        return GateResult("calibration", "open", f"{says}; params.yaml, section gates, has no {name} to hold it to")
+        return GateResult(called, "open", f"{says}; params.yaml, section gates, has no {name} to hold it to")
     if not np.isfinite([error.value, error.low, error.high]).all():
-        return GateResult("calibration", "open", says)
+        return GateResult(called, "open", says)
     away = error.low > best + bound or error.high < best - bound
     around = f" around {best:g}" if best else ""
-    return GateResult("calibration", "failed" if away else "passed", f"{says}, bound {bound:g}{around}")
+    return GateResult(called, "failed" if away else "passed", f"{says}, bound {bound:g}{around}")
 
 
 def latency_gate(ratio: float | None, bound: float) -> GateResult:

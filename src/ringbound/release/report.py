@@ -171,7 +171,7 @@ def _calibration(judged: Judgement, after: Contender) -> Iterator[str]:
     seen = tenths[["predicted", "observed"]].to_numpy()
     low, high = min(0.0, 1.1 * float(seen.min())), max(0.0, 1.1 * float(seen.max()))
     shares = task.probabilities or task.classes
-    yield "## Calibration"
+    yield "## Calibration" if shares else "## Predicted and observed"
     yield (
         "```mermaid\nxychart-beta\n"
         f"    x-axis [{', '.join(str(n) for n in range(1, len(tenths) + 1))}]\n"
