@@ -80,8 +80,11 @@ def test_a_missing_input_is_one_line_and_exit_code_1(small, bundle_folder):
         (None, "expected metrics.json in reports/; it is not there"),
         ("", "metrics.json: expected JSON"),
         ("<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> x\n", "metrics.json: has conflict marks of a merge"),
-        ("{}", "metrics.json: expected a Metrics of format 3; got no format"),
-        ('{"format": 3, "version": "m", "model": {}, "baseline": {}, "rows": "many"}', "metrics.json: rows: "),
+        ("{}", "metrics.json: expected a Metrics of format 4; got no format"),
+        (
+            '{"format": 4, "version": "m", "model": {}, "against": "prior", "baseline": {}, "rows": "many"}',
+            "metrics.json: rows: ",
+        ),
     ],
 )
 def test_a_record_that_cannot_be_read_is_one_line(small, content, says):
