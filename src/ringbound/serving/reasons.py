@@ -59,7 +59,7 @@ def explanation(bundle: Bundle, rung: Rung, x: np.ndarray, effects: np.ndarray, 
     return {
         "margin": base + float(effects.sum()),
         "base": base,
-        **({"of": _of(rung, bundle.task, x)} if bundle.task.classes else {}),
+        "of": _of(rung, bundle.task, x) if bundle.task.classes else None,
         "effects": [
             {
                 "feature": names[j],
