@@ -27,7 +27,7 @@ from ringbound.simulation.money import Prices, mistakes
 from ringbound.simulation.policy import WATCHED, Policy
 from ringbound.simulation.record import Event, PolicyRun, name_of, result_of
 from ringbound.simulation.world import World
-from ringbound.store import Store
+from ringbound.store import Matured, Store
 
 AHEAD = 14
 """How many days on a loss is forecast."""
@@ -211,7 +211,8 @@ class _Life:
         self.bought[place] = True
         evidence = Evidence()
         first, second = self.world.answers(*self.champion)[place], self.world.answers(*cut)[place]
-        evidence.mature(zip(first, second, self.world.told[place], strict=True), self.task)  # type: ignore[arg-type]
+        rows = zip(first.tolist(), second.tolist(), self.world.told[place].tolist(), strict=True)
+        evidence.mature([Matured(*row) for row in rows], self.task)
         return "; ".join(one.says for one in evidence.findings(Plan()) if one.weight >= 1)
 
     def _change(self, day: int, cut: tuple[int, int]) -> None:
