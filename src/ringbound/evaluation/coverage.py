@@ -16,8 +16,7 @@ class IntervalTable(Shown):
     """How many outcomes are covered: a row for all rows and one a slice.
 
     Each has how many rows there are, the share of outcomes that is covered, with its interval, and the mean width; of sets of
-    classes that is how many are in them.
-    `promised` is the share that intervals are to hold.
+    classes that is how many are in them. `promised` is the share that intervals are to hold.
     """
 
     table: pd.DataFrame

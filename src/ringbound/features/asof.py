@@ -84,7 +84,7 @@ def fixed(values: np.ndarray, scale: int) -> np.ndarray:
 def code(text: str) -> int:
     """Return a number for a text, the same everywhere, below LIMIT: by it different texts are told apart.
 
-    Two texts of a million have the same with a chance of one in two.
+    That any two of a million texts share one has a chance of about one in three; of a thousand, of one in two million.
     """
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=5).digest())
 
@@ -221,8 +221,9 @@ def _moments(track: Track, lo: Positions, hi: Positions) -> tuple:
 
 
 def _moments_of_time(run: Run, track: Track, lo: Positions, hi: Positions) -> tuple:
-    """Return three sums over the known numbers, as floats: of minutes since the last of them, which are at most 0, of their
-    squares, and of their products with what the numbers are above the last.
+    """Return three sums over the known numbers, as floats: of time, of its squares, and of its products with the numbers.
+
+    Time is in minutes after the last of them, so at most 0; numbers are what they are above the last.
     """
     known, latest = track.known[hi] - track.known[lo], track.latest[hi]
     if isinstance(hi, int):

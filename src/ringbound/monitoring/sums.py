@@ -10,8 +10,9 @@ from ringbound.problem.task import Task
 
 @dataclass(frozen=True)
 class Sums:
-    """Of `rows` answers, `known` have an outcome; the sums of loss, expected loss, outcome and answer are over these:
-    of classes, of whether the likeliest came, and of its probability.
+    """Of `rows` answers, `known` have an outcome; the sums of loss, expected loss, outcome and answer are over these.
+
+    Of classes, outcome is whether the likeliest came, and answer its probability.
 
     `of_all` are the sums of expected loss and answer over all rows.
     """
