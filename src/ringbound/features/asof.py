@@ -297,3 +297,5 @@ HALVINGS = 10
 """Windows in a row that a decayed mean goes by; its own length is that of the latest."""
 NARROW = 2**19
 """The largest size of a number in fixed point of which squares are summed."""
+LONGEST_TREND = 2**20 * MINUTE
+"""The longest window of a trend: minutes in it, times numbers, are summed as squares are."""

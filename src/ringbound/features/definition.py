@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ringbound.errors import FeatureError
-from ringbound.features.asof import NARROW
+from ringbound.features.asof import LONGEST_TREND, NARROW
 from ringbound.features.columns import Category, Column, Reference, column_of
 from ringbound.features.events import EventSource
 from ringbound.features.meaning import meaning_of
@@ -130,6 +130,10 @@ class FeatureSet:
             condition = view.conditions.get(track)
             if feature.aggregate in ("std", "trend") and track in source.scale:
                 self._check_narrow(view, source, track)
+            if feature.aggregate == "trend" and feature.window > LONGEST_TREND:
+                raise FeatureError(
+                    f"view {view.name}: trend of {track}: expected a window of up to 728d; use a shorter one"
+                )
             for number in [track] if condition is None else arguments_of(condition):
                 if number not in source.scale:
                     raise FeatureError(

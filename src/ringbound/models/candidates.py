@@ -56,10 +56,10 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 
     scales = learn_scales(X, sizes)
+    X, y, heavy = _with_each_class(X, y, task)
     with threadpool_limits(1):
         if task.classes:
-            X, y, weights = _with_each_class(X, y, task)
-            several = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(design(X, scales), y, weights)
+            several = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(design(X, scales), y, heavy)
             margins = zip(several.coef_.tolist(), several.intercept_.tolist(), strict=True)
             return SeveralLinear([LinearModel(scales, each, base, "identity") for each, base in margins])
         if task.link == "logistic":
@@ -106,9 +106,7 @@ def fit_trees(
         "penalty": penalty,
     }
     model = _boosting(sizes, task, seed, max_iter=iterations, early_stopping=False, **chosen)
-    weights = None
-    if task.classes:
-        X, y, weights = _with_each_class(X, y, task)
+    X, y, weights = _with_each_class(X, y, task)
     with threadpool_limits(1):
         model.fit(X, y, sample_weight=weights)
     with np.errstate(invalid="ignore"):  # treelite casts the NaN in numeric columns' places for categories
@@ -138,9 +136,7 @@ def follow_trees(
     """
     stop: dict[str, Any] = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": PATIENCE, "tol": 0.0}
     model = _boosting(sizes, task, seed, max_iter=most, **stop, **arguments)
-    weights = None
-    if task.classes:
-        X, y, weights = _with_each_class(X, y, task)
+    X, y, weights = _with_each_class(X, y, task)
     with threadpool_limits(1):
         model.fit(X, y, sample_weight=weights, X_val=later_X, y_val=later_y)
     losses = -np.asarray(model.validation_score_[1:])  # before the first step there is a score too
@@ -149,8 +145,13 @@ def follow_trees(
     return 2 * losses if task.link == "identity" and task.level is None else losses  # it halves squared errors
 
 
-def _with_each_class(X: np.ndarray, y: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows, outcomes and weights with a row of nothing, half as heavy, for each class that never came."""
+def _with_each_class(X: np.ndarray, y: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return rows, outcomes and weights with a row of nothing, half as heavy, for each class that never came.
+
+    Of other tasks they stay as they are, without weights.
+    """
+    if not task.classes:
+        return X, y, None
     missing = np.setdiff1d(np.arange(len(task.classes)), y).astype(np.float64)
     nothing = np.full((len(missing), X.shape[1]), np.nan)
     weights = np.concatenate([np.ones(len(y)), np.full(len(missing), 0.5)])

@@ -9,10 +9,8 @@ import numpy as np
 from ringbound.errors import ProblemError
 from ringbound.problem import metrics
 from ringbound.problem.metrics import Metric
-from ringbound.problem.task import Link
+from ringbound.problem.task import HOLDS, Link, check_share
 
-HOLDS = 0.95
-"""The share of outcomes that a set of classes is to hold, unless a problem says otherwise."""
 MOST_CLASSES = 50
 
 
@@ -52,8 +50,7 @@ class Multiclass:
             raise ProblemError(
                 f"multiclass: expected 3 to {MOST_CLASSES} classes, texts that differ; got {names[:MOST_CLASSES]}"
             )
-        if self.interval is not None and not 0 < self.interval < 1:
-            raise ProblemError(f"interval: expected a share between 0 and 1, or None; got {self.interval!r}")
+        check_share(self.interval)
         each = {f"recall {name}": metrics.Recall(place) for place, name in enumerate(names)}
         object.__setattr__(self, "metrics", metrics.CLASS_METRICS | each)
 

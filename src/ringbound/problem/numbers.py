@@ -10,10 +10,7 @@ from ringbound.errors import ProblemError
 from ringbound.problem import metrics
 from ringbound.problem.metrics import Metric
 from ringbound.problem.scalar import Scalar
-from ringbound.problem.task import Link
-
-HOLDS = 0.95
-"""The share of outcomes that an interval is to hold, unless a problem says otherwise."""
+from ringbound.problem.task import HOLDS, Link, check_share
 
 
 class _Number(Scalar):
@@ -23,7 +20,6 @@ class _Number(Scalar):
     probabilities: ClassVar[bool] = False
     outcome: ClassVar[Literal["boolean", "number", "string"]] = "number"
     unit: str
-    interval: float | None
     link: ClassVar[Link]
     least: ClassVar[float | None]
 
@@ -38,11 +34,6 @@ class _Number(Scalar):
         kind = "a whole number of at least 0" if self.least == 0 else "a number"
         above = " above 0" if getattr(self, "relative", False) else ""
         return f"the true value, {kind}{above}{self.in_unit}"
-
-    def check_interval(self) -> None:
-        """Raise `ProblemError` where the share that an interval is to hold is none."""
-        if self.interval is not None and not 0 < self.interval < 1:
-            raise ProblemError(f"interval: expected a share between 0 and 1, or None; got {self.interval!r}")
 
     @property
     def in_unit(self) -> str:
@@ -91,7 +82,7 @@ class Regression(_Number):
     link: ClassVar[Link] = "identity"
 
     def __post_init__(self):
-        self.check_interval()
+        check_share(self.interval)
         if self.aim not in ("mean", "median") and not (isinstance(self.aim, float) and 0 < self.aim < 1):
             raise ProblemError(
                 f"regression: expected aim to be mean, median or a level between 0 and 1; got {self.aim!r}"
@@ -216,7 +207,7 @@ class Count(_Number):
     metrics: ClassVar[Mapping[str, Metric]] = metrics.COUNT_METRICS
 
     def __post_init__(self):
-        self.check_interval()
+        check_share(self.interval)
 
     @property
     def coverage(self) -> float | None:

@@ -18,6 +18,16 @@ Link = Literal["identity", "logistic", "log", "softmax"]
 """How an answer is made of margins: it is the margin, its logistic function or exponential; of several their softmax."""
 
 
+HOLDS = 0.95
+"""The share of outcomes that an interval, or a set of classes, is to hold, unless a problem says otherwise."""
+
+
+def check_share(interval: float | None) -> None:
+    """Raise `ProblemError` where the share that an interval is to hold is none."""
+    if interval is not None and not 0 < interval < 1:
+        raise ProblemError(f"interval: expected a share between 0 and 1, or None; got {interval!r}")
+
+
 @dataclass(frozen=True)
 class Costs:
     """What mistakes cost, in any unit: a yes that was missed, and a no that was called yes.

@@ -1,22 +1,18 @@
 """Rows asked about online: held to the declared request fields by pydantic, and as feature columns."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
-import numpy as np
 import pydantic
 
 from ringbound.data.values import shown
 from ringbound.errors import InputError
-from ringbound.features.columns import Category, Column
+from ringbound.features.columns import EPOCH, MICROSECOND, Column, column_of
 from ringbound.features.definition import FeatureSet
 from ringbound.features.request import Field
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 MOST_SURPLUS = 20
-NOT_A_TIME = np.iinfo(np.int64).min
 
 
 def row_model(fields: Sequence[Field], name: str = "Row") -> type[pydantic.BaseModel]:
@@ -55,17 +51,7 @@ def _parser(field: Field) -> Callable[[Any], Any]:
 
 def columns_from_rows(rows: Sequence[pydantic.BaseModel], fields: Sequence[Field]) -> dict[str, Column]:
     """Return the columns of validated rows."""
-    columns: dict[str, Column] = {}
-    for field in fields:
-        values = [getattr(row, field.name) for row in rows]
-        if field.kind == "category":
-            columns[field.name] = Category.from_texts(values)
-        elif field.kind == "number":
-            columns[field.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-        else:
-            times = [NOT_A_TIME if v is None else microseconds(v) for v in values]
-            columns[field.name] = np.array(times, dtype=np.int64).view("datetime64[us]")
-    return columns
+    return {field.name: column_of(field.kind, [getattr(row, field.name) for row in rows]) for field in fields}
 
 
 def validated(

@@ -124,6 +124,12 @@ def test_squares_are_taken_of_small_numbers_alone(kind):
         FeatureSet([WHO], sources=[wide], views=[made])
 
 
+def test_a_trend_is_of_two_years_at_most():
+    a_set(x=("trend", "paid", "728d, 90d ago"))
+    with pytest.raises(FeatureError, match="trend of paid: expected a window of up to 728d"):
+        a_set(x=("trend", "paid", "729d"))
+
+
 def test_a_decayed_mean_looks_ten_windows_back():
     chosen = a_set(paid=("decayed", "paid", "7d, 1d ago"), number=("count", "60d"))
     assert chosen.views[0].longest == 71 * 24 * 60 * MINUTE
