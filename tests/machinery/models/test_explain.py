@@ -13,9 +13,11 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
+from ringbound.models.candidates import fit_linear, fit_trees
 from ringbound.models.explain import explainer_of
 from ringbound.models.linear import LinearModel, Scale
 from ringbound.models.trees import TreeModel
+from ringbound.testing.candidates import SIZES, TASKS, sample
 
 RNG = np.random.default_rng(3)
 N, COLUMNS = 400, 5
@@ -155,3 +157,21 @@ def test_the_terms_of_a_linear_model_add_up_to_its_margin():
     found = explainer_of(model)(rows)
     np.testing.assert_allclose(found.values, [[6.0, 0.3], [-1.0, 0.1], [0.0, 0.4]])
     np.testing.assert_allclose(1 / (1 + np.exp(-found.margin)), model.predict(rows))
+
+
+@pytest.mark.parametrize(
+    ("fit", "arguments"),
+    [
+        (fit_trees, {"learning_rate": 0.2, "iterations": 8, "leaves": 7, "min_leaf": 20, "penalty": 0.0}),
+        (fit_linear, {"strength": 1.0}),
+    ],
+)
+def test_of_classes_the_likeliest_is_explained_above_the_mean_of_all(fit, arguments):
+    """A class is rare enough that its margins do not add up to nothing with the others'."""
+    X, truth = sample(600)
+    y = np.digitize(truth, [-2.5, 0.5]).astype(float)
+    model = fit(X, y, sizes=SIZES, task=TASKS["multiclass"], seed=1, **arguments)
+    later = sample(200, seed=2)[0]
+    found, logs = explainer_of(model)(later), np.log(model.predict(later))
+    assert found.margin == pytest.approx(logs.max(axis=1) - logs.mean(axis=1), abs=1e-6)
+    assert found.values.shape == later.shape
