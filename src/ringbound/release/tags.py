@@ -58,7 +58,7 @@ def read_entries(root: Path, name: str) -> list[Entry]:
         if match and kind == "commit":  # of a light tag it is empty
             tags.append((match, commit, who, when, int(seconds or 0), note.strip(), tag))
     registered = [(short(match["version"]), commit) for match, commit, *_ in tags if match["version"]]
-    version_of = {commit: version for version, commit in sorted(registered, key=lambda r: precedence(r[0]))}
+    version_of = {commit: version for version, commit in sorted(registered, key=lambda pair: precedence(pair[0]))}
     entries = []
     for match, commit, who, when, time, note, tag in tags:
         if match["version"]:

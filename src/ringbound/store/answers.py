@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,6 @@ from ringbound.store.sealing import Seal, digest, seal_root
 
 FIRST_ROOT = "0" * 64
 """What stands for the seal before the first of a chain."""
-KEPT = [column for column in PREDICTIONS.c if column is not PREDICTIONS.c.seal]
 FOUND = sa.select(PREDICTIONS).where(PREDICTIONS.c.prediction_id.in_(sa.bindparam("values", expanding=True)))
 SEALS_OF = sa.select(SEALS).where(SEALS.c.seal.in_(sa.bindparam("values", expanding=True)))
 SOME_SEALS = (
@@ -122,24 +122,23 @@ class AnswerLog(Reached):
     def predictions(self, newest: int) -> list[Prediction]:
         """Return the `newest` predictions, the latest first."""
         order = (PREDICTIONS.c.made_at.desc(), PREDICTIONS.c.prediction_id)
-        found = [Prediction(*row) for row in self._read(sa.select(*KEPT).order_by(*order).limit(newest), {})]
+        found = [_prediction(row) for row in self._read(sa.select(PREDICTIONS).order_by(*order).limit(newest), {})]
         if self.archive and len(found) < newest:
             there = {one.prediction_id for one in found}
-            old = sorted(
-                self.archive.rows("predictions", names=["made_at", "prediction_id"]), key=lambda one: (-one[0], one[1])
-            )
-            ids = [name for _, name in old if name not in there][: newest - len(found)]
+            old = self.archive.rows("predictions", names=["made_at", "prediction_id"])
+            old.sort(key=lambda row: (-row.made_at, row.prediction_id))
+            ids = [row.prediction_id for row in old if row.prediction_id not in there][: newest - len(found)]
             by_id = self.find(ids)
             found += [by_id[name] for name in ids]
         return found
 
     def find(self, ids: Sequence[str]) -> dict[str, Prediction]:
         """Return those of some predictions that are there, by id."""
-        return {row[0]: Prediction(*row[:-1]) for row in self._rows("predictions", FOUND, "prediction_id", ids)}
+        return {row.prediction_id: _prediction(row) for row in self._rows("predictions", FOUND, "prediction_id", ids)}
 
     def seals_of(self, ids: Sequence[str]) -> dict[str, Seal]:
         """Return the seals that some predictions were recorded under, by id; none for those from before seals."""
-        by_id = {row[0]: row[-1] for row in self._rows("predictions", FOUND, "prediction_id", ids)}
+        by_id = {row.prediction_id: row.seal for row in self._rows("predictions", FOUND, "prediction_id", ids)}
         numbers = [number for number in {*by_id.values()} if number is not None]
         seals = [Seal(*row) for row in self._rows("seals", SEALS_OF, "seal", numbers)]
         by_number = {one.seal: one for one in seals}
@@ -147,9 +146,9 @@ class AnswerLog(Reached):
 
     def seals(self) -> Iterator[Seal]:
         """Yield all seals, by chain and number."""
-        found = {(row.chain, row.number): tuple(row) for row in self._seals()}
-        if self.archive:  # after the store: what is moved meanwhile is in one of them
-            found |= {(row[1], row[2]): row for row in self.archive.rows("seals")}
+        rows = list(self._seals())
+        rows += self.archive.rows("seals") if self.archive else []  # after: what is moved meanwhile is in one of them
+        found = {(row.chain, row.number): row for row in rows}
         for key in sorted(found):
             yield Seal(*found[key])
 
@@ -161,14 +160,14 @@ class AnswerLog(Reached):
 
     def unsealed(self) -> int:
         """Return how many predictions are under no seal."""
-        found = {name for (name,) in self._read(UNSEALED, {})}
+        found = {row.prediction_id for row in self._read(UNSEALED, {})}
         old = self.archive.rows("predictions", names=["prediction_id", "seal"]) if self.archive else []
-        return len(found | {name for name, seal in old if seal is None})
+        return len(found | {row.prediction_id for row in old if row.seal is None})
 
-    def _rows(self, kind: str, query: sa.Select, column: str, values: Sequence[Any]) -> list[tuple]:
+    def _rows(self, kind: str, query: sa.Select, column: str, values: Sequence[Any]) -> list[Any]:
         """Return the rows that a query finds by some values, 500 at once, and from the archive those that it does not."""
-        found = [tuple(row) for some in _few(values) for row in self._read(query, {"values": some})]
-        if self.archive and (missing := {*values} - {row[0] for row in found}):
+        found = [row for some in _few(values) for row in self._read(query, {"values": some})]
+        if self.archive and (missing := {*values} - {getattr(row, column) for row in found}):
             found += self.archive.rows(kind, column, missing)
         return found
 
@@ -185,7 +184,7 @@ class AnswerLog(Reached):
             old = self.archive.rows("outcomes", "prediction_id", named) if self.archive else []
             mine = sa.select(OUTCOMES).where(OUTCOMES.c.prediction_id.in_(named))
             before = [LoggedOutcome(*row) for row in (*old, *connection.execute(mine))]
-            there = {Outcome(one.prediction_id, one.time, one.value) for one in before}
+            there = {one.outcome for one in before}
             told = {outcome.prediction_id for outcome in there}
             new = [outcome for outcome in dict.fromkeys(outcomes) if outcome not in there]
             corrections = 0
@@ -196,7 +195,7 @@ class AnswerLog(Reached):
                 rows = [vars(one) | {"available_at": max(one.time, present), "told_by": told_by} for one in new]
                 connection.execute(OUTCOMES.insert(), rows)
             after = [LoggedOutcome(*row) for row in (*old, *connection.execute(mine))]
-            standing = {Outcome(one.prediction_id, one.time, one.value) for one in _standing(after).values()}
+            standing = {one.outcome for one in _standing(after).values()}
             superseded = sum(outcome not in standing for outcome in outcomes)
             answered = sa.select(PREDICTIONS.c.prediction_id).where(PREDICTIONS.c.prediction_id.in_(named))
             unknown = {*named} - {*connection.scalars(answered)}
@@ -210,9 +209,9 @@ class AnswerLog(Reached):
 
     def outcomes_of(self, name: str) -> list[LoggedOutcome]:
         """Return all outcomes of a prediction, in the order in which they came."""
-        rows = [tuple(row) for row in self._read(TOLD_OF, {"name": name})]
+        rows = list(self._read(TOLD_OF, {"name": name}))
         rows += self.archive.rows("outcomes", "prediction_id", [name]) if self.archive else []
-        return sorted({row[1:4]: LoggedOutcome(*row) for row in rows}.values())
+        return sorted(_once(rows))
 
     def answered(self, since: int = 0) -> list[Answered]:
         """Return what has answered after `since`, most often first; what is in the archive is not counted."""
@@ -225,12 +224,11 @@ class AnswerLog(Reached):
 
     def _judged_of_old(self, since: int, there: Collection[str]) -> list[Judged]:
         assert self.archive
-        rows = [tuple(row) for row in self._read(STRAY, {})]
         names = ["prediction_id", "at", "model_version", "rung", "answer", "answers", "made_at"]
-        old = [row for row in self.archive.rows("predictions", names=names) if row[-1] > since and row[0] not in there]
-        told = {row[1:4]: LoggedOutcome(*row) for row in (*rows, *self.archive.rows("outcomes"))}
-        stands = _standing(told.values())
-        old.sort(key=lambda row: (row[-1], row[0]))
+        old = [row for row in self.archive.rows("predictions", names=names) if row.made_at > since]
+        old = [row for row in old if row.prediction_id not in there]
+        old.sort(key=lambda row: (row.made_at, row.prediction_id))
+        stands = _standing(_once([*self._read(STRAY, {}), *self.archive.rows("outcomes")]))
         result = []
         for name, at, version, rung, answer, answers, _ in old:
             one = stands.get(name)
@@ -259,6 +257,15 @@ def _standing(outcomes: Iterable[LoggedOutcome]) -> dict[str, LoggedOutcome]:
         if other is None or (one.time, one.seq) > (other.time, other.seq):
             found[one.prediction_id] = one
     return found
+
+
+def _prediction(row: Any) -> Prediction:
+    return Prediction(*(getattr(row, field.name) for field in fields(Prediction)))
+
+
+def _once(rows: Iterable[Sequence[Any]]) -> Collection[LoggedOutcome]:
+    """Return what was told, each once, also where store and archive number it in two ways."""
+    return {one.outcome: one for one in (LoggedOutcome(*row) for row in rows)}.values()
 
 
 def _few(values: Sequence[Any]) -> Iterator[list[Any]]:

@@ -9,9 +9,12 @@ twice here: rows are told apart by their keys wherever they are read.
 
 import hashlib
 import os
+from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +54,18 @@ class Archive:
         self.folder = folder / log
         self._sound: dict[str, tuple[int, int]] = {}
 
-    def add(self, kind: str, rows: Sequence[tuple]) -> None:
-        """Put rows of a table into their months, for good: each part is read back before this returns."""
+    def add(self, kind: str, rows: Sequence[Any]) -> None:
+        """Put rows of a table, columns by name, into their months for good: each part is read back before this returns."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = TABLES[kind]
-        names = [column.name for column in table.c]
-        schema = _schema(table)
-        order, when = [names.index(name) for name in IDENTITY[kind]], names.index(TIMES[kind])
-        by_month: dict[str, list[tuple]] = {}
+        schema = _schema(TABLES[kind])
+        when, identity = attrgetter(TIMES[kind]), attrgetter(*IDENTITY[kind])
+        by_month: dict[str, list[Any]] = {}
         for row in rows:
-            by_month.setdefault(f"{datetime.fromtimestamp(row[when] / 1e6, UTC):%Y-%m}", []).append(row)
+            by_month.setdefault(f"{datetime.fromtimestamp(when(row) / 1e6, UTC):%Y-%m}", []).append(row)
         for month, some in by_month.items():
-            some.sort(key=lambda row: [row[place] for place in order])
+            some.sort(key=identity)
             columns = [
                 pa.array(column, field.type) for column, field in zip(zip(*some, strict=True), schema, strict=True)
             ]
@@ -79,21 +80,24 @@ class Archive:
 
     def rows(
         self, kind: str, column: str = "", values: Collection[Any] | None = None, *, names: Sequence[str] = ()
-    ) -> list[tuple]:
-        """Return rows of a table as the store has them, each once: all, or those whose `column` is one of `values`."""
+    ) -> list[Any]:
+        """Return rows of a table as the store has them, each once: all, or those whose `column` is one of `values`.
+
+        Their columns, all or those of `names`, go by name.
+        """
         if values is not None and not values:
             return []
         import pyarrow.dataset as ds
 
         return self._found(kind, names, None if values is None else ds.field(column).isin(list(values)))
 
-    def between(self, kind: str, column: str, start: int, end: int, names: Sequence[str]) -> list[tuple]:
+    def between(self, kind: str, column: str, start: int, end: int, names: Sequence[str]) -> list[Any]:
         """Return rows of a table whose `column` is from `start` on and below `end`, each once."""
         import pyarrow.dataset as ds
 
         return self._found(kind, names, (ds.field(column) >= start) & (ds.field(column) < end))
 
-    def _found(self, kind: str, names: Sequence[str], asked: Any) -> list[tuple]:
+    def _found(self, kind: str, names: Sequence[str], asked: Any) -> list[Any]:
         parts = sorted(str(part) for part in (self.folder / kind).glob("month=*/[!.]*.parquet"))
         if not parts:
             return []
@@ -113,9 +117,9 @@ class Archive:
         columns = [
             _filled(TABLES[kind].c[name], column) for name, column in zip(read, found.itercolumns(), strict=True)
         ]
-        plain = list(zip(*(column.to_pylist() for column in columns), strict=True))
-        places = [read.index(name) for name in IDENTITY[kind]]
-        return [row[: len(wanted)] for row in {tuple(row[place] for place in places): row for row in plain}.values()]
+        rows = map(row_of(tuple(read))._make, zip(*(column.to_pylist() for column in columns), strict=True))
+        once = {identity(row): row for identity in [attrgetter(*IDENTITY[kind])] for row in rows}
+        return list(map(row_of(tuple(wanted))._make, (row[: len(wanted)] for row in once.values())))
 
     def _check(self, part: str) -> None:
         """Hold a part against the digest that it is called by, once; `StoreError` where a bit of it is another."""
@@ -129,12 +133,12 @@ class Archive:
 
     def has(self, ids: Collection[str]) -> set[str]:
         """Return those of some predictions that are here."""
-        return {name for (name,) in self.rows("predictions", "prediction_id", ids, names=["prediction_id"])}
+        return {row.prediction_id for row in self.rows("predictions", "prediction_id", ids, names=["prediction_id"])}
 
 
 def move(
     archive: Archive,
-    read: Callable[[sa.Select], Iterable[Sequence[Any]]],
+    read: Callable[[sa.Select], Iterable[sa.Row]],
     drop: Callable[[str, Sequence[Any]], None],
     before: int,
 ) -> Archived:
@@ -145,34 +149,33 @@ def move(
     """
     moved = {"predictions": 0, "outcomes": 0, "seals": 0}
 
-    def take(kind: str, query: sa.Select) -> list[tuple]:
-        rows = [tuple(row) for row in read(query)]
+    def take(kind: str, query: sa.Select) -> list[sa.Row]:
+        rows = list(read(query))
         if rows:
             archive.add(kind, rows)
             moved[kind] += len(rows)
         return rows
 
-    def delete(kind: str, rows: Sequence[tuple]) -> None:
-        place = [column.name for column in TABLES[kind].c].index(DELETED_BY[kind])
-        drop(kind, [row[place] for row in rows])
+    def delete(kind: str, rows: Sequence[sa.Row]) -> None:
+        drop(kind, [getattr(row, DELETED_BY[kind]) for row in rows])
 
     old = sa.select(PREDICTIONS).where(PREDICTIONS.c.made_at < before)
     old = old.order_by(PREDICTIONS.c.made_at, PREDICTIONS.c.prediction_id).limit(PART_ROWS)
     while rows := take("predictions", old):
-        ids = [row[0] for row in rows]
-        outcomes = []
+        ids = [row.prediction_id for row in rows]
+        outcomes: list[sa.Row] = []
         for start in range(0, len(ids), 500):
             some = OUTCOMES.c.prediction_id.in_(ids[start : start + 500])
-            outcomes += [tuple(row) for row in read(sa.select(OUTCOMES).where(some))]
+            outcomes += read(sa.select(OUTCOMES).where(some))
         if outcomes:
             archive.add("outcomes", outcomes)
             moved["outcomes"] += len(outcomes)
         delete("predictions", rows)
         delete("outcomes", outcomes)  # after: a prediction in the store has its outcomes there
     there = sa.exists().where(PREDICTIONS.c.prediction_id == OUTCOMES.c.prediction_id)
-    strays = [tuple(row) for row in read(sa.select(OUTCOMES).where(OUTCOMES.c.available_at < before, ~there))]
-    known = archive.has({row[1] for row in strays})
-    if late := [row for row in strays if row[1] in known]:
+    strays = list(read(sa.select(OUTCOMES).where(OUTCOMES.c.available_at < before, ~there)))
+    known = archive.has({row.prediction_id for row in strays})
+    if late := [row for row in strays if row.prediction_id in known]:
         archive.add("outcomes", late)
         moved["outcomes"] += len(late)
         delete("outcomes", late)
@@ -182,6 +185,12 @@ def move(
     while rows := take("seals", seals):
         delete("seals", rows)
     return Archived(**moved)
+
+
+@lru_cache
+def row_of(names: tuple[str, ...]) -> Any:
+    """Return the type of rows that have these columns."""
+    return namedtuple("row_of", names)  # the names come from a table
 
 
 def _schema(table: sa.Table) -> Any:

@@ -111,6 +111,11 @@ class LoggedOutcome(NamedTuple):
     available_at: int
     told_by: str = ""
 
+    @property
+    def outcome(self) -> Outcome:
+        """What was told."""
+        return Outcome(self.prediction_id, self.time, self.value)
+
 
 @dataclass(frozen=True)
 class Told:
