@@ -27,7 +27,8 @@ def columns_from_table(
         raise InputError(f"expected each column once; got {twice} several times; rename or drop the others")
     absent = [field.name for field in fields if field.required and field.name not in names]
     if absent:
-        raise InputError(f"expected columns {[f.name for f in fields]}; missing {absent}; got {names}")
+        said = "; ".join(f"{field.name}: {field.description}" for field in fields if field.name in absent)
+        raise InputError(f"expected columns {[f.name for f in fields]}; missing {absent}; got {names}; {said}")
     errors = np.full(table.num_rows, None, dtype=object)
     columns: dict[str, Column] = {}
     for field in fields:

@@ -32,6 +32,7 @@ def gate(environment: EnvironmentOption = PROD) -> None:
     problem = load_problem(workspace.problem_entry(root))
     history = read_history(problem, workspace.stage_input(layout.CLEAN), workspace.stage_input(layout.FEATURES))
     held = open_registry(root).holder(environment)
+    typer.echo("gate: comparing models, timing them and replaying requests", err=True)
     judged = judge_workspace(root, held.commit if held else None, history, environment=environment)
     verdict = judged.verdict
     verdict.write(root / layout.VERDICT)
@@ -45,7 +46,7 @@ def gate(environment: EnvironmentOption = PROD) -> None:
 
 
 def report(
-    base: Annotated[str, typer.Option(help="The revision to compare with, like main or HEAD~1.")],
+    base: Annotated[str, typer.Option(help="The revision to compare with, like main or HEAD~1.")] = "HEAD",
     head: Annotated[str | None, typer.Option(help="The revision to report on; by default the workspace.")] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; by default it is printed.")] = None,
     environment: EnvironmentOption = PROD,
