@@ -57,7 +57,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "ringbound.monitoring.budget": ("AlarmBudget",),
     "ringbound.problem.declaration": ("Problem",),
     "ringbound.problem.outcome": ("EventOutcome",),
-    "ringbound.problem.classification": ("Classification",),
+    "ringbound.problem.classification": ("Classification", "Ranking"),
     "ringbound.problem.multiclass": ("Multiclass",),
     "ringbound.problem.numbers": ("Count", "Regression"),
     "ringbound.problem.task": ("Costs",),

@@ -22,8 +22,11 @@ def new(
     time: Annotated[str, typer.Option(help="The column that says when; found, where there is one of times.")] = "",
     key: Annotated[str, typer.Option("--id", help="The column that tells rows apart; found, where there is one.")] = "",
     task: Annotated[
-        Literal["", "classification", "multiclass", "regression", "count"],
+        Literal["", "classification", "ranking", "multiclass", "regression", "count"],
         typer.Option(help="By default what the label looks like."),
+    ] = "",
+    group: Annotated[
+        str, typer.Option(help="Of a ranking, the column of what is put in order together, like a search.")
     ] = "",
     horizon: Annotated[
         str, typer.Option(help="How long before its time a question is asked, like 1h; 0h is at it.")
@@ -38,7 +41,7 @@ def new(
     from ringbound.starting.roles import assign_roles
     from ringbound.starting.write import write_workspace
 
-    if table is None and (label or time or key):
+    if table is None and (label or time or key or group):
         raise ProblemError("--table: expected the table that has these columns; got none")
     if table and not label:
         raise ProblemError("--label: expected the column that is to be predicted; got none")
@@ -51,7 +54,7 @@ def new(
             raise ProblemError(
                 "--mature: expected a time above 0: an outcome that is known at once is no outcome; got 0"
             )
-        roles = assign_roles(looked, label=label, time=time, key=key, task=task, horizon_h=asked_h)
+        roles = assign_roles(looked, label=label, time=time, key=key, group=group, task=task, horizon_h=asked_h)
         package = package_of(folder)
         called = name or package.replace("_", "-")
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", called):

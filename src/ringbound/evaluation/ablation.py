@@ -85,7 +85,7 @@ def evaluate_without(
         full.answer(rows.lacking(field)),
         Rung(encoder, model).answer(rows.features),
     ]
-    options: dict[str, Any] = {"draws": draws, "seed": seed, "stretch": rows.problem.stretch}
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "stretch": rows.problem.stretch, "groups": rows.groups}
     metrics = result.bundle.task.metrics
     return AblationResult(field, taken, *(bootstrap(rows.y, p, rows.blocks, metrics, **options) for p in answers))
 

@@ -1,7 +1,7 @@
 """What a model answered on rows it has not seen, kept so that two models can be compared without running either.
 
-rows.parquet       one row each: id, block, period, truth, the answers of the baseline and of every rung, and what it
-                   may be sliced by
+rows.parquet       one row each: id, block, period, truth, of a ranking its group, the answers of the baseline and of every
+                   rung, and what it may be sliced by
 features.parquet   the same rows' features, so that another model can be asked about them too
 about.json         whose answers these are: see `EvaluationFacts`
 """
@@ -30,8 +30,9 @@ from ringbound.problem.training import Rows, with_features
 from ringbound.workspace.records import Record
 
 FACTS = "about.json"
-COLUMNS = ("id", "block", "period", "truth", "baseline")
-"""Which row it is, what it is resampled by, the month by which it was split, what came out, and what a model must beat."""
+COLUMNS = ("id", "block", "period", "truth", "baseline", "group")
+"""Which row it is, what it is resampled by, the month by which it was split, what came out, and what a model must beat; of a
+ranking, what it is put in order within."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def write_evaluation(
     lowest = lowest_rung(answers)
     below = baseline_answers(rows.problem, rows.features, answers[lowest])
     about = {"id": rows.ids, "block": rows.blocks, "period": rows.months, "truth": rows.y, "baseline": below}
+    about |= {} if rows.groups is None else {"group": rows.groups}
     columns = {**about, **answers}
     table = pd.DataFrame({name: as_column(np.asarray(values)) for name, values in columns.items()})
     table = pd.concat([table, slices.astype(str).reset_index(drop=True)], axis=1)

@@ -55,13 +55,13 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
             "evaluate both on the same period"
         )
     y, first, second = (from_column(rows[name]) for name in ("truth", "before", "after"))
-    blocks = rows["block"].to_numpy()
+    blocks, groups = rows["block"].to_numpy(), rows["group"].to_numpy() if "group" in rows else None
     return Comparison(
         rows,
         len(before.rows) - len(joined),
         len(after.rows) - len(joined),
         int((~same).sum()),
-        paired(y, first, second, blocks, task.metrics, draws=draws, seed=seed),
+        paired(y, first, second, blocks, task.metrics, draws=draws, seed=seed, groups=groups),
         changed_slices(rows, after.facts.slices, task=task, draws=draws, seed=seed, least_rows=least_rows),
         {
             name: calibration_table(task.came(y, p), task.single(p))

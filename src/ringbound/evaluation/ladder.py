@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from ringbound.models.baseline import baseline_answers
 from ringbound.models.bundle import Bundle
 from ringbound.models.cascade import frontier
 from ringbound.models.ladder import SHARES
-from ringbound.problem.classification import Classification
+from ringbound.problem.classification import YesNo
 from ringbound.problem.declaration import PRIOR
 from ringbound.problem.metrics import auc
 from ringbound.problem.training import Rows
@@ -89,7 +90,7 @@ class LadderResult(Shown):
         """Draw how rungs rank and are calibrated; of numbers what was predicted and came, of classes what was decided."""
         if self.bundle.task.classes:
             return self._confusion()
-        if not isinstance(self.bundle.task, Classification):
+        if not isinstance(self.bundle.task, YesNo):
             return self._scatter()
         figure, (left, right) = panels(9, 3.4, 2)
         y, task = self.rows.y, self.bundle.task
@@ -193,13 +194,11 @@ def evaluate_ladder(bundle: Bundle, rows: Rows, *, draws: int, seed: int) -> Lad
     """
     answers = {rung: answer(rows.features) for rung, answer in bundle.rungs.items()}
     metrics = bundle.task.metrics
-    estimates = {
-        rung: bootstrap(rows.y, p, rows.blocks, metrics, draws=draws, seed=seed, stretch=rows.problem.stretch)
-        for rung, p in answers.items()
-    }
+    measured: dict[str, Any] = {"draws": draws, "seed": seed, "stretch": rows.problem.stretch, "groups": rows.groups}
+    estimates = {rung: bootstrap(rows.y, p, rows.blocks, metrics, **measured) for rung, p in answers.items()}
     lowest = lowest_rung(answers)
     baseline, below, against = lowest, answers[lowest], estimates[lowest]
     if rows.problem.baseline != PRIOR:
         baseline, below = rows.problem.baseline, baseline_answers(rows.problem, rows.features, below)
-        against = bootstrap(rows.y, below, rows.blocks, metrics, draws=draws, seed=seed, stretch=rows.problem.stretch)
+        against = bootstrap(rows.y, below, rows.blocks, metrics, **measured)
     return LadderResult(bundle, rows, answers, estimates, baseline, below, against)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from ringbound.errors import ModelError
@@ -28,6 +29,7 @@ from ringbound.problem.metrics import (
     root_mean_squared_error,
     weight_of,
 )
+from ringbound.problem.ranked import OfGroups
 
 LEVEL = 0.95
 POWER = 0.8
@@ -179,10 +181,12 @@ def resample(
     draws: int,
     seed: int,
     stretch: int = 1,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Resampled]:
     """Return each metric on the sample, on `draws` resampled sets, and without each unit of `stretch` blocks in a row.
 
-    The sets depend on `seed` and the blocks alone, so two models on the same rows are measured on the same sets.
+    The sets depend on `seed` and the blocks alone, so two models on the same rows are measured on the same sets. Metrics
+    of an order are of the rows of each of the `groups`, (n,), within a block.
     """
     names, place = np.unique(blocks, return_inverse=True)
     if len(names) < 2:
@@ -202,17 +206,24 @@ def resample(
     for i, weights in enumerate(sets):
         of_rows = weights[place]
         for name, metric in metrics.items():
-            if weight_of(metric) is None or (i == 0 and metric is not auc_within):
+            if not _is_mean(metric) or (i == 0 and weight_of(metric) and metric is not auc_within):
                 values[name][i] = metric(y, p, of_rows)
     rows_of = [np.flatnonzero(place == block) for block in range(len(names))]
     for name, metric in metrics.items():
-        if weight_of(metric):  # a set's mean follows from those of its blocks
+        if isinstance(metric, OfGroups):
+            within = place if groups is None else pd.factorize(pd.MultiIndex.from_arrays([place, groups[order]]))[0]
+            values[name][:] = _over_blocks(*_groups_of_blocks(metric, y, p, within, place), sets)
+        elif _is_mean(metric):  # a set's mean follows from those of its blocks
             first = 0 if metric is auc_within else 1
             values[name][first:] = _of_blocks(metric, y, p, rows_of, sets[first:])
     return {
         name: Resampled(float(measured[0]), measured[1 : 1 + draws], measured[1 + draws :], counts)
         for name, measured in values.items()
     }
+
+
+def _is_mean(metric: Metric) -> bool:
+    return isinstance(metric, OfGroups) or weight_of(metric) is not None
 
 
 def _of_blocks(
@@ -226,11 +237,24 @@ def _of_blocks(
     each = [
         metric(y[rows], p[rows], np.ones(len(rows))) if w else 0.0 for rows, w in zip(rows_of, weights, strict=True)
     ]
+    return _over_blocks(weights, weights * np.array(each) ** power, sets) ** (1 / power)
+
+
+def _groups_of_blocks(
+    metric: OfGroups, y: np.ndarray, p: np.ndarray, groups: np.ndarray, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each block in how many groups something is in order, (blocks,), and the sum of their values."""
+    said, values = metric.of_groups(y, p, groups)
+    block = np.zeros(groups.max() + 1, int)
+    block[groups] = place
+    size = place.max() + 1
+    return np.bincount(block[said], minlength=size).astype(float), np.bincount(block[said], values, minlength=size)
+
+
+def _over_blocks(weights: np.ndarray, sums: np.ndarray, sets: np.ndarray) -> np.ndarray:
+    """Return the mean on each set, (sets,), of what blocks weigh and sum up to; NaN where a set has nothing to measure."""
     total = sets @ weights
-    means = np.divide(
-        sets @ (weights * np.array(each) ** power), total, out=np.full(len(sets), np.nan), where=total > 0
-    )
-    return means ** (1 / power)
+    return np.divide(sets @ sums, total, out=np.full(len(sets), np.nan), where=total > 0)
 
 
 def bootstrap(
@@ -242,16 +266,17 @@ def bootstrap(
     draws: int,
     seed: int,
     stretch: int = 1,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
     """Return each metric of one model with its 95% interval, over the draw of stretches of blocks."""
-    resampled = resample(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch)
+    resampled = resample(y, p, blocks, metrics, draws=draws, seed=seed, stretch=stretch, groups=groups)
     return {name: _estimate(metrics[name], one) for name, one in resampled.items()}
 
 
 def _estimate(metric: Metric, one: Resampled) -> Estimate:
     if metric in CALIBRATION_ERRORS:
         return _gap(one)
-    low, high = one.interval(mean=weight_of(metric) is not None)
+    low, high = one.interval(mean=_is_mean(metric))
     low = low if metric in MAY_BE_NEGATIVE else max(low, 0.0)
     return Estimate(one.value, low, min(high, 1.0) if at_most_one(metric) else high)
 
@@ -284,21 +309,25 @@ def paired(
     *,
     draws: int,
     seed: int,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Difference]:
     """Return how each metric differs between two models on the same rows, with its 95% interval.
 
     A metric that may be on either side of its best value differs by how far it is from there.
     """
     with ThreadPoolExecutor(2) as pool:  # NumPy lets other threads run meanwhile
-        first, second = pool.map(lambda p: resample(y, p, blocks, metrics, draws=draws, seed=seed), (before, after))
+        sides = pool.map(
+            lambda p: resample(y, p, blocks, metrics, draws=draws, seed=seed, groups=groups), (before, after)
+        )
+        first, second = sides
     differences = {}
     for name in metrics:
         best = best_of(metrics[name])
-        sides = first[name], second[name]
+        one, other = first[name], second[name]
         if best is not None:
-            sides = sides[0].away_from(best), sides[1].away_from(best)
-        one = sides[1] - sides[0]
-        change = Estimate(one.value, *one.interval(mean=best is None and weight_of(metrics[name]) is not None))
+            one, other = one.away_from(best), other.away_from(best)
+        moved = other - one
+        change = Estimate(moved.value, *moved.interval(mean=best is None and _is_mean(metrics[name])))
         differences[name] = Difference(first[name].value, second[name].value, change, _judge(name, change))
     return differences
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ringbound.errors import FeatureError, ProblemError, one_line
 from ringbound.features.definition import AT, FeatureSet
 from ringbound.features.view import microseconds
+from ringbound.problem.classification import Ranking
 from ringbound.problem.exposure import Exposure
 from ringbound.problem.outcome import EventOutcome
 from ringbound.problem.task import Task
@@ -58,7 +59,7 @@ class Problem:
     `baseline` is what a model is to beat: the prior, or the value of a feature, like what was measured an hour ago, and
     the prior where that is missing. `slices` says what results are shown by; in the slices named by `guarded` no
     challenger may get worse. `rows` is the word for rows, `limits` what the model card must warn of, `words` how to call
-    features in front of people.
+    features in front of people. Of a ranking, `group` names the column whose rows are put in order together.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Problem:
     undecided: float = 0.0
     unit: Sequence[str] = ()
     baseline: str = PRIOR
+    group: str = ""
 
     def __post_init__(self):
         try:
@@ -110,7 +112,12 @@ class Problem:
             )
         if rungs := sorted({"full", "reduced", "default", PRIOR} & set(self.features.names)):
             raise ProblemError(f"problem {self.name}: expected features of other names than the rungs'; got {rungs}")
-        own = [self.id, self.label, self.block, self.month, AT.name, SPLIT]
+        if bool(self.group) != isinstance(self.task, Ranking):
+            raise ProblemError(
+                f"problem {self.name}: expected a group, the column of what is put in order together, of a ranking and of "
+                f"nothing else; got {self.group!r} of a {self.task.name}"
+            )
+        own = [self.id, self.label, self.block, self.month, AT.name, SPLIT, *([self.group] if self.group else [])]
         if len(set(own)) < len(own) or (taken := set(own) & set(self.features.names)):
             raise ProblemError(
                 f"problem {self.name}: expected columns that differ from each other and from features; "
@@ -154,7 +161,7 @@ class Problem:
     @property
     def columns(self) -> list[str]:
         """The columns of the training table that are no features."""
-        return [self.id, AT.name, self.block, self.month, SPLIT, self.label]
+        return [self.id, AT.name, self.block, self.month, *([self.group] if self.group else []), SPLIT, self.label]
 
     def word(self, feature: str) -> str:
         """Return what a feature is called in front of people."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ringbound.problem.ranked import DiscountedGain, ReciprocalRank
+
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 """`metric(y, p, w)`: outcomes (n,), answers (n,) or (n, classes), weights (n,) of at least 0."""
 
@@ -254,7 +256,9 @@ CALIBRATION_ERRORS: frozenset[Metric] = frozenset({calibration_error, top_calibr
 AT_MOST_ONE: frozenset[Metric] = frozenset(
     {auc, auc_within, average_precision, brier, determination, accuracy, macro_f1, macro_auc}
 )
-HIGHER_IS_BETTER = frozenset({"auc", "auc_within", "average_precision", "r2", "accuracy", "macro_f1", "macro_auc"})
+HIGHER_IS_BETTER = frozenset(
+    {"auc", "auc_within", "average_precision", "ndcg", "mrr", "r2", "accuracy", "macro_f1", "macro_auc"}
+)
 MAY_BE_NEGATIVE: frozenset[Metric] = frozenset({mean_error, determination})
 
 
@@ -292,7 +296,7 @@ def higher_is_better(name: str) -> bool:
 
 def at_most_one(metric: Metric) -> bool:
     """Return whether a metric is never above 1."""
-    return metric in AT_MOST_ONE or isinstance(metric, Recall | Below)
+    return metric in AT_MOST_ONE or isinstance(metric, Recall | Below | DiscountedGain | ReciprocalRank)
 
 
 def weight_of(metric: Metric) -> Callable[[np.ndarray], float] | None:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringbound.errors import ProblemError
-from ringbound.problem.classification import Classification
+from ringbound.problem.classification import Classification, Ranking
 from ringbound.problem.multiclass import Multiclass
 from ringbound.problem.numbers import Count, Regression
 from ringbound.problem.task import Task
 
-TASKS: dict[str, Any] = {task.name: task for task in (Classification, Multiclass, Regression, Count)}
+TASKS: dict[str, Any] = {task.name: task for task in (Classification, Ranking, Multiclass, Regression, Count)}
 
 
 def task_from_json(plain: Mapping[str, Any]) -> Task:

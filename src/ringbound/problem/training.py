@@ -68,6 +68,11 @@ class Rows(Shown):
         return self.table[self.problem.block].to_numpy()
 
     @cached_property
+    def groups(self) -> np.ndarray | None:
+        """What rows are put in order within, (n,); None where nothing is put in order."""
+        return self.table[self.problem.group].to_numpy() if self.problem.group else None
+
+    @cached_property
     def months(self) -> np.ndarray:
         """The month of each row, (n,) of texts like 2013-07, which sort by time."""
         return self.table[self.problem.month].to_numpy(dtype=str)

@@ -5,13 +5,15 @@ import pandas as pd
 
 from ringbound.problem.numbers import Count
 from ringbound.starting.code import guesses_of, literal, mapping_of
-from ringbound.starting.roles import Roles, classes_of
+from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
 
 
 def declared_task(roles: Roles) -> str:
     """Return the declaration of the task."""
     if roles.task == "classification":
         return "Classification(Costs(miss=1.0, false_alarm=1.0))"
+    if roles.task == "ranking":
+        return f"Ranking(top={_top(roles)})"
     if roles.task == "count":
         return "Count()"
     if roles.task == "multiclass":
@@ -21,9 +23,15 @@ def declared_task(roles: Roles) -> str:
     return "Regression(relative=True)" if low > 0 and low > middle / 100 else "Regression()"
 
 
+def _top(roles: Roles) -> int:
+    """Return how many rows of a group are looked at: the first half of a usual one, ten at most."""
+    assert roles.group
+    return max(1, min(10, round(float(roles.group.values.value_counts().median()) / 2)))
+
+
 def stated_bound(roles: Roles) -> str:
     """Return how far answers may be from what they state: of a number a tenth of what outcomes differ by."""
-    if roles.task in ("classification", "multiclass"):
+    if roles.task in BY_CLASS:
         return "calibration_error: 0.05"
     return f"bias: {max(float(np.nanstd(outcome_numbers(roles))) * 0.1, 1e-6):.3g}"
 
@@ -32,7 +40,7 @@ def slice_margin(roles: Roles) -> str:
     """Return by how much the loss may rise in a group: a hundredth of that of always answering the mean."""
     y = outcome_numbers(roles)
     y = y[~np.isnan(y)]
-    if roles.task in ("classification", "multiclass"):
+    if roles.task in BY_CLASS:
         return "0.02"
     whole = Count().losses(y, np.full(len(y), y.mean())) if roles.task == "count" else (y - y.mean()) ** 2
     return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
@@ -45,7 +53,7 @@ def baseline_of(roles: Roles, known_h: float) -> str:
     """
     times, y = roles.time.values, outcome_numbers(roles)
     there = np.flatnonzero(times.notna().to_numpy() & ~np.isnan(y))
-    if roles.task in ("classification", "multiclass") or times.iloc[there].duplicated().any():
+    if roles.task in BY_CLASS or times.iloc[there].duplicated().any():
         return ""
     series = pd.Series(y[there], pd.DatetimeIndex(times.iloc[there])).sort_index()
     guesses = guesses_of(roles, known_h)
@@ -65,7 +73,7 @@ def outcome_of(roles: Roles, *, dropped: bool = False) -> str:
         places = mapping_of({name: place for place, name in enumerate(classes_of(roles.label))})
         texts = f'{column}.astype("str")'
         return f'{texts}.map({places}).astype("float64")' if dropped else f"{texts}.where({column}.notna())"
-    if roles.task != "classification":
+    if roles.task not in YES_NO:
         return f'{column}.astype("float64")'
     asked = {"True": "yes", "False": "no"}[roles.yes] if roles.label.kind == "boolean" else roles.yes
     is_asked = f'({column}.astype("str") == {literal(asked)}).astype("float64")'
@@ -111,6 +119,7 @@ intervals
 TASK_WORDS = {"multiclass": "classification"}
 TASK_IMPORTS = {
     "classification": "Classification, Costs",
+    "ranking": "Ranking",
     "multiclass": "Multiclass",
     "regression": "Regression",
     "count": "Count",
@@ -122,6 +131,13 @@ EVALUATES = {
         "evaluate_more": CALIBRATED + DECIDE,
         "evaluate_slices": "",
         "card_more": ", decisions=decisions, calibration=calibration",
+    },
+    "ranking": {
+        "evaluate_imports": "    calibration_check,",
+        "evaluate_intervals": "",
+        "evaluate_more": CALIBRATED,
+        "evaluate_slices": "",
+        "card_more": ", calibration=calibration",
     },
     "multiclass": {
         "evaluate_imports": "    calibration_check,",
@@ -146,6 +162,6 @@ def outcome_numbers(roles: Roles) -> np.ndarray:
     if roles.task == "multiclass":
         places = {name: float(place) for place, name in enumerate(classes_of(roles.label))}
         return values.astype("str").map(places).where(values.notna()).to_numpy("float64")
-    if roles.task == "classification":
+    if roles.task in YES_NO:
         return (values.astype("str") == roles.yes).astype("float64").where(values.notna()).to_numpy()
     return values.astype("float64").to_numpy()

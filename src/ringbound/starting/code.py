@@ -10,7 +10,7 @@ import pandas as pd
 from ringbound.errors import ProblemError
 from ringbound.features.asof import LIMIT
 from ringbound.starting.look import Column, identifier
-from ringbound.starting.roles import Roles, classes_of
+from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
 
 SPANS = ("1d", "7d", "28d", "90d", "365d")
 """Windows of history, as far as a table goes back three times."""
@@ -109,6 +109,7 @@ def field_of(column: Column, roles: Roles) -> str:
 def contract_of(roles: Roles, identity: str) -> str:
     """Return the columns of the contract of what is asked."""
     lines = [f'"{identity}": pa.Column(nullable=False),'] if roles.id else []
+    lines += [f'"{roles.group.name}": pa.Column(nullable=False),'] if roles.group else []
     for column in roles.fields:
         nullable = f", nullable={bool(column.missing)}"
         if column.kind == "timestamp":
@@ -220,7 +221,7 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     a_day = float(counts.mean())
     spans = [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
     recent = spans[: SPANS.index("28d") + 1]
-    classes = roles.task in ("classification", "multiclass")
+    classes = roles.task in BY_CLASS
     parts = [f"{key}=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})" for key, what in _measures(roles)]
     if not classes:
         parts.append(f'last=("last", "outcome", {quoted([recent[-1]])})')
@@ -246,7 +247,7 @@ def _measures(roles: Roles) -> list[tuple[str, str]]:
     """Return what is remembered of outcomes: the name of each feature, and what it takes of which number."""
     if roles.task == "multiclass":
         return [(f"rate_{name}", f'"rate", is_{name}') for name in _remembered(roles)]
-    return [("mean", '"rate", is_yes' if roles.task == "classification" else '"mean", "outcome"')]
+    return [("mean", '"rate", is_yes' if roles.task in YES_NO else '"mean", "outcome"')]
 
 
 def _remembered(roles: Roles) -> dict[str, tuple[str, int]]:
@@ -261,7 +262,7 @@ def _remembered(roles: Roles) -> dict[str, tuple[str, int]]:
 
 def conditions_of(roles: Roles) -> str:
     """Return the functions that say of an outcome whether it is the one that is asked about, or a class."""
-    if roles.task == "classification":
+    if roles.task in YES_NO:
         return '\n\ndef is_yes(outcome):\n    """Whether it came."""\n    return outcome >= 1\n\n\n'
     if roles.task != "multiclass":
         return ""

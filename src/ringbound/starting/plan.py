@@ -37,8 +37,8 @@ from ringbound.starting.code import (
     views_of,
     window_of,
 )
-from ringbound.starting.look import Look, identifier
-from ringbound.starting.roles import Roles, classes_of, outcomes_of, share_told
+from ringbound.starting.look import Column, Look, identifier
+from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of, outcomes_of, share_told
 
 FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
 MOST_SLICES, SHARE = 30, 7
@@ -97,7 +97,7 @@ def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
 
 def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict[str, str]:
     columns = [column for column in table.columns.values() if column.original not in roles.aside]
-    names = [identity, *(column.name for column in roles.fields), roles.label.name]
+    names = [identity, *(column.name for column in [*_group(roles), *roles.fields]), roles.label.name]
     kinds = {column.name: column.kind for column in columns} | {"row_id": "string"}
     texts_of = [roles.label.name] if roles.task == "multiclass" and roles.label.kind != "string" else []
     kinds |= dict.fromkeys(texts_of, "string")
@@ -164,6 +164,7 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
         "shown": quoted([shown]),
         "numbers": "[" + ", ".join(number_names(roles)) + "]",
         "categories": quoted([column.name for column in roles.categories]),
+        "group_of_rows": "".join(f', "{column.name}": rows["{column.name}"]' for column in _group(roles)),
         "label_of_rows": outcome_of(roles),
         "by_split": 'classes="nunique"' if roles.task == "multiclass" else 'mean="mean"',
     }
@@ -171,7 +172,7 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
 
 def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
     times = roles.time.values
-    by_class = roles.task in ("classification", "multiclass")
+    by_class = roles.task in BY_CLASS
     sliced = [column.name for column in roles.categories if 2 <= column.distinct <= MOST_SLICES][:4]
     guarded = "which groups must not get worse (`guarded`)."
     return {
@@ -180,6 +181,7 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         else guarded,
         "task_imports": TASK_IMPORTS[roles.task],
         "task": declared_task(roles),
+        "group": "".join(f'\n    group="{column.name}",' for column in _group(roles)),
         "baseline": f'\n    baseline="{baseline}",'
         if (baseline := baseline_of(roles, choice.mature_h + choice.horizon_h))
         else "",
@@ -193,11 +195,15 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         "stretch": "7" if (times.max() - times.min()).days >= 120 else "1",
         "mature": window_of(choice.mature_h + choice.horizon_h),
         "strengths": "1e-3, 10.0" if by_class else "1e-2, 1e3",
-        **EVALUATES["multiclass" if roles.task == "multiclass" else "classification" if by_class else "number"],
+        **EVALUATES[roles.task if by_class else "number"],
         "calibration": f"\n  {stated}" if (stated := stated_bound(roles)) else "",
         "least_rows": str(max(20, min(300, len(times) // 100))),
         "slice_margin": slice_margin(roles),
     }
+
+
+def _group(roles: Roles) -> list[Column]:
+    return [roles.group] if roles.group else []
 
 
 def _many(number: float, words: str) -> str:
@@ -262,9 +268,9 @@ def _question(roles: Roles, choice: Choice) -> str:
     """Return what is asked, in words."""
     before = f", asked {_many(choice.horizon_h, 'hours')} before {roles.time.original}" if choice.horizon_h else ""
     label = roles.label.original
-    return (
-        f"Will {label} be {roles.yes}{before}?" if roles.task == "classification" else f"What will {label} be{before}?"
-    )
+    if roles.group:
+        return f"Of which rows of one {roles.group.original} will {label} be {roles.yes}{before}?"
+    return f"Will {label} be {roles.yes}{before}?" if roles.task in YES_NO else f"What will {label} be{before}?"
 
 
 def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> str:
@@ -275,6 +281,7 @@ def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> st
     lines = [
         f"it is a {TASK_WORDS.get(roles.task, roles.task)} of `{roles.label.original}`"
         + (f": is it `{roles.yes}`?" if roles.yes else "")
+        + "".join(f" Rows of one `{column.original}` are put in order together" for column in _group(roles))
         + (f" by {len(classes_of(roles.label))} classes" * (roles.task == "multiclass"))
         + (": whole numbers from 0 on; `--task regression` takes them for measures" * (roles.task == "count")),
         f"rows are told apart by `{roles.id.original}`"

@@ -16,14 +16,17 @@ from ringbound.errors import ProblemError
 from ringbound.problem.multiclass import MOST_CLASSES
 from ringbound.starting.look import FEW, Column, Look
 
-Task = Literal["classification", "multiclass", "regression", "count"]
+Task = Literal["classification", "ranking", "multiclass", "regression", "count"]
+YES_NO: tuple[Task, ...] = ("classification", "ranking")
+BY_CLASS: tuple[Task, ...] = (*YES_NO, "multiclass")
 LEAST_ROWS, LEAST_WEEKS = 300, 6
 FEWEST_COUNTED, MOST_COUNTED = 10, 10_000
 """Whole numbers are taken for counts where the least is at most the one and the largest at most the other."""
 FEWEST_OF_CLASS = 20
+FEWEST_GROUPS = 50
 MOST_TEXTS = 200
 """Different texts beyond which a column is no category of its own; it may still be looked up by."""
-TELLS: dict[Task, float] = {"regression": 0.95, "count": 0.95, "classification": 0.8, "multiclass": 0.8}
+TELLS: dict[Task, float] = {"regression": 0.95, "count": 0.95, **dict.fromkeys(BY_CLASS, 0.8)}
 """The share of the outcome that no single column should tell; where classes have a border, rows beside it are missed."""
 PROBED = 50_000
 """Rows by which columns are judged."""
@@ -36,9 +39,11 @@ class Roles:
     task: Task
     label: Column
     yes: str
-    """Of a classification, the value that is asked about."""
+    """Of two values, the one that is asked about."""
     time: Column
     id: Column | None
+    group: Column | None
+    """Of a ranking, what rows are put in order within."""
     numbers: list[Column]
     categories: list[Column]
     times: list[Column]
@@ -54,7 +59,14 @@ class Roles:
 
 
 def assign_roles(
-    table: Look, *, label: str, time: str = "", key: str = "", task: str = "", horizon_h: float = 0.0
+    table: Look,
+    *,
+    label: str,
+    time: str = "",
+    key: str = "",
+    group: str = "",
+    task: str = "",
+    horizon_h: float = 0.0,
 ) -> Roles:
     """Return what the columns of a table are for; names are those of the file, and what is not given is found.
 
@@ -67,15 +79,18 @@ def assign_roles(
     for column in (target, when):
         if column.odd == table.rows:
             raise ProblemError(f"{column.original}: expected single values; it holds lists or objects")
-    kind, yes = _task_of(target, task)
-    identity = _id_of(table, key, {target.original, when.original})
+    if bool(group) != (task == "ranking") and (task or not group):
+        raise ProblemError(
+            "--group: expected a column for a ranking, of what is put in order together, and for nothing else"
+        )
+    kind, yes = _task_of(target, "ranking" if group else task)
+    within = _group_of(table, group, (target, when)) if group else None
+    taken = {column.original for column in (target, when, within) if column}
+    identity = _id_of(table, key, taken)
     y = _outcomes(target, kind, yes)
-    aside = _leavings(
-        table, {target.original, when.original, *([identity.original] if identity else [])}, when, horizon_h
-    )
-    left = [
-        column for name, column in table.columns.items() if name not in aside and column not in (target, when, identity)
-    ]
+    taken |= {identity.original} if identity else set()
+    aside = _leavings(table, taken, when, horizon_h)
+    left = [column for name, column in table.columns.items() if name not in aside and name not in taken]
     aside |= _parts_of(target, left, y) if kind in ("regression", "count") else {}
     early = np.argsort(when.values.to_numpy(), kind="stable")[: 2 * table.rows // 3]
     share = {column.original: share_told(column.values.iloc[early], y[early]) for column in left}
@@ -97,6 +112,7 @@ def assign_roles(
         yes,
         when,
         identity,
+        within,
         numbers=[c for c in left if c not in texts and c.kind != "timestamp"],
         categories=[c for c in texts if c.original not in wide],
         times=[c for c in left if c.kind == "timestamp"],
@@ -148,18 +164,18 @@ def _task_of(label: Column, task: str) -> tuple[Task, str]:
     if label.kind == "timestamp":
         raise ProblemError(f"--label: expected a number or one of two values in {label.original!r}; got times")
     two = label.distinct == 2
-    if not two and task == "classification":
+    if not two and task in YES_NO:
         raise ProblemError(
-            f"--label: expected one of two values in {label.original!r}; got {label.distinct} different ones; "
-            "use --task multiclass"
+            f"--label: expected one of two values in {label.original!r}; got {label.distinct} different ones"
+            + ("; use --task multiclass" if task == "classification" else "; say whether a row was the right one")
         )
     if task == "multiclass" or (not two and not task and label.kind not in ("number", "integer")):
         _check_classes(label)
         return "multiclass", ""
-    if two and task in ("", "classification"):
+    if two and task in ("", *YES_NO):
         values = label.values.dropna().value_counts()  # the rarer one is asked about, of yes and no it is yes
         positive = [v for v in values.index if str(v).lower() in ("1", "1.0", "true", "yes", "y")]
-        return "classification", str((positive or [values.index[-1]])[0])
+        return ("ranking" if task == "ranking" else "classification"), str((positive or [values.index[-1]])[0])
     if label.kind not in ("number", "integer"):
         raise ProblemError(f"--task: expected numbers to predict in {label.original!r}; got texts")
     known = label.values.dropna().to_numpy("float64")
@@ -200,10 +216,23 @@ def _outcomes(label: Column, task: Task, yes: str) -> np.ndarray:
     if task == "multiclass":
         texts, there = label.values.astype("str"), label.values.notna()
         return np.column_stack([(texts == name).astype("float64").where(there) for name in classes_of(label)])
-    if task != "classification":
+    if task not in YES_NO:
         return label.values.astype("float64").to_numpy()
     is_yes = (label.values.astype("str") == yes).astype("float64")
     return is_yes.where(label.values.notna()).to_numpy()
+
+
+def _group_of(table: Look, name: str, others: Sequence[Column]) -> Column:
+    """Return the column of what is put in order together."""
+    column = _named(table, name, "--group")
+    if column in others:
+        raise ProblemError(f"--group: expected another column than the label and the time; got {name!r}")
+    if column.missing or column.distinct < FEWEST_GROUPS or 2 * column.distinct > table.rows:
+        raise ProblemError(
+            f"--group: expected {FEWEST_GROUPS} groups or more, of two rows or more, and the group of every row in {name!r}; "
+            f"got {column.distinct:,} in {table.rows:,} rows, and {column.missing:.1%} of the rows without"
+        )
+    return column
 
 
 def _id_of(table: Look, name: str, others: set[str]) -> Column | None:

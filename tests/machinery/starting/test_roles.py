@@ -58,6 +58,13 @@ def test_a_task_that_is_asked_for_is_taken_where_it_can_be(put):
         assign_roles(table, label="z", time="at", task="count")
 
 
+def test_rows_of_a_group_are_put_in_order_and_the_group_tells_nothing(put):
+    roles = assign_roles(look(put(basket=np.arange(1000) // 5)), label="back", time="at", group="basket")
+    assert (roles.task, roles.yes, roles.group.name) == ("ranking", "yes", "basket")
+    assert "basket" not in names([*roles.fields, *roles.entities])
+    assert "basket" not in roles.aside
+
+
 def test_of_yes_and_no_yes_is_asked_about_and_else_the_rarer(put):
     assert assign_roles(look(put(back=[1, 0, 1] * 333 + [1])), label="back", time="at").yes == "1"
     assert (
@@ -87,6 +94,20 @@ def test_an_earlier_time_is_known(put):
         ({"at": ["2020-01-01T00:00:00Z", ""] * 500}, {}, "--time: expected the time of every row; 50.0% have none"),
         ({"at": "2020-01-01T00:00:00Z"}, {}, "at least 300 rows in 6 weeks.*; got 1,000 rows in 1 weeks"),
         ({}, {"key": "shop"}, "--id: expected a value of its own for every row in 'shop'; 997 rows repeat one"),
+        ({}, {"task": "ranking"}, "--group: expected a column for a ranking, of what is put in order together"),
+        (
+            {},
+            {"task": "count", "group": "customer_id"},
+            "--group: expected a column for a ranking, .* for nothing else",
+        ),
+        ({}, {"group": "shop"}, "--group: expected 50 groups or more, of two rows or more, .*; got 3 in 1,000 rows"),
+        (
+            {},
+            {"group": "order"},
+            "--group: expected 50 groups or more, of two rows or more, .*; got 1,000 in 1,000 rows",
+        ),
+        ({}, {"group": "back"}, "--group: expected another column than the label and the time"),
+        ({"back": ["a", "b", "c"] * 333 + ["a"]}, {"group": "customer_id"}, "got 3 different ones; say whether"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(put, changed, asked, says):
