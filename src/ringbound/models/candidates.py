@@ -108,7 +108,7 @@ def fit_trees(
     model = _boosting(sizes, task, seed, max_iter=iterations, early_stopping=False, **chosen)
     X, y, weights = _with_each_class(X, y, task)
     with threadpool_limits(1):
-        model.fit(X, y, sample_weight=weights)
+        model.fit(_some_value(X), y, sample_weight=weights)
     with np.errstate(invalid="ignore"):  # treelite casts the NaN in numeric columns' places for categories
         return TreeModel(treelite.sklearn.import_model(model), columns=X.shape[1])
 
@@ -138,11 +138,17 @@ def follow_trees(
     model = _boosting(sizes, task, seed, max_iter=most, **stop, **arguments)
     X, y, weights = _with_each_class(X, y, task)
     with threadpool_limits(1):
-        model.fit(X, y, sample_weight=weights, X_val=later_X, y_val=later_y)
+        model.fit(_some_value(X), y, sample_weight=weights, X_val=later_X, y_val=later_y)
     losses = -np.asarray(model.validation_score_[1:])  # before the first step there is a score too
     if task.link == "log":  # half a deviance, without what depends on the outcomes alone
         return 2 * losses + task.losses(later_y, np.ones(len(later_y))).mean() - 2
     return 2 * losses if task.link == "identity" and task.level is None else losses  # it halves squared errors
+
+
+def _some_value(X: np.ndarray) -> np.ndarray:
+    """Return X with 0 in columns without any value: they tell nothing, and scikit-learn finds no bins for them."""
+    empty = np.isnan(X).all(axis=0)
+    return np.where(empty, 0.0, X) if empty.any() else X
 
 
 def _with_each_class(X: np.ndarray, y: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

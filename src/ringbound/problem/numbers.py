@@ -20,8 +20,12 @@ class _Number(Scalar):
     probabilities: ClassVar[bool] = False
     outcome: ClassVar[Literal["boolean", "number", "string"]] = "number"
     unit: str
-    link: ClassVar[Link]
-    least: ClassVar[float | None]
+    least: float | None
+
+    @property
+    def link(self) -> Link:
+        """How an answer is made of a margin: what is never negative is multiplied."""
+        return "identity" if self.least is None else "log"
 
     @property
     def says_margin(self) -> str:
@@ -31,9 +35,8 @@ class _Number(Scalar):
     @property
     def says_outcome(self) -> str:
         """What an outcome is, in words."""
-        kind = "a whole number of at least 0" if self.least == 0 else "a number"
-        above = " above 0" if getattr(self, "relative", False) else ""
-        return f"the true value, {kind}{above}{self.in_unit}"
+        bound = " above 0" if getattr(self, "relative", False) else " of at least 0" if self.least == 0 else ""
+        return f"the true value, a {'whole ' * self.whole}number{bound}{self.in_unit}"
 
     @property
     def in_unit(self) -> str:
@@ -68,6 +71,11 @@ class Regression(_Number):
     above 0. `interval` is the share of outcomes that an answer's interval is to hold, None for no intervals; a quantile is
     an end of an interval itself, and has none.
 
+    With `least=0.0` outcomes are never negative, like money that is spent: no answer is, what moves them multiplies them, and
+    an error counts for more where little is expected. Then the mean's deviance is to be small, that of Poisson's
+    distribution, which asks of numbers that are not whole no more than that their spread grows with their mean (McCullagh
+    and Nelder, Generalized Linear Models, 1989, ch. 9).
+
     >>> Regression("minutes", aim=0.9).constant(np.arange(11.0))
     9.0
     """
@@ -76,16 +84,19 @@ class Regression(_Number):
     aim: Literal["mean", "median"] | float = "mean"
     relative: bool = False
     interval: float | None = HOLDS
+    least: float | None = None
 
     name: ClassVar[str] = "regression"
-    least: ClassVar[float | None] = None
-    link: ClassVar[Link] = "identity"
 
     def __post_init__(self):
         check_share(self.interval)
         if self.aim not in ("mean", "median") and not (isinstance(self.aim, float) and 0 < self.aim < 1):
             raise ProblemError(
                 f"regression: expected aim to be mean, median or a level between 0 and 1; got {self.aim!r}"
+            )
+        if self.least not in (None, 0) or (self.least == 0 and self.aim != "mean"):
+            raise ProblemError(
+                f"regression: expected least to be 0.0, of a mean, or None; got {self.least!r} of {self.aim}"
             )
 
     @property
@@ -98,6 +109,8 @@ class Regression(_Number):
     @property
     def loss(self) -> str:
         """The metric that decides."""
+        if self.least is not None:
+            return "poisson_deviance"
         return {"mean": "mse", "median": "mae"}.get(str(self.aim), "pinball")
 
     @property
@@ -123,7 +136,7 @@ class Regression(_Number):
             return {"pinball": metrics.Pinball(self.aim), "below": below, "mae": metrics.mean_absolute_error}
         if self.aim == "median":
             return metrics.REGRESSION_METRICS | {"below": metrics.Below(0.5)} | self._in_percent
-        return metrics.REGRESSION_METRICS | self._in_percent
+        return (metrics.REGRESSION_METRICS if self.least is None else metrics.COUNT_METRICS) | self._in_percent
 
     @property
     def _in_percent(self) -> dict[str, Metric]:
@@ -143,7 +156,9 @@ class Regression(_Number):
         return f"{what}{self.in_unit}"
 
     def losses(self, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """Return each row's squared or absolute error, or that of the quantile, (n,)."""
+        """Return each row's squared or absolute error, deviance, or error of the quantile, (n,)."""
+        if self.least is not None:
+            return metrics.poisson_deviances(y, answers)
         if self.aim == "mean":
             return metrics.squared_errors(y, answers)
         return np.abs(y - answers) if self.aim == "median" else metrics.Pinball(float(self.aim)).losses(y, answers)
@@ -155,11 +170,11 @@ class Regression(_Number):
     @property
     def asks(self) -> tuple[Any, ...]:
         """What two models must share to be compared."""
-        return self.name, self.unit, self.aim
+        return self.name, self.unit, self.aim, self.least
 
     def admits(self, y: np.ndarray) -> np.ndarray:
         """Return which outcomes can be, (n,): finite ones and, for errors in percent, those above 0."""
-        return np.isfinite(y) & ((y > 0) if self.relative else True)
+        return np.isfinite(y) & ((y > 0) if self.relative else (y >= 0) if self.least == 0 else True)
 
     def check_labels(self, y: np.ndarray) -> None:
         """Raise `ProblemError` unless outcomes are finite numbers that differ and, for errors in percent, above 0."""
@@ -169,16 +184,18 @@ class Regression(_Number):
             raise ProblemError(
                 f"label: expected numbers above 0, for errors in percent; got {y.min():g}; declare relative=False"
             )
+        if self.least is not None and (y < self.least).any():
+            raise ProblemError(f"label: expected numbers of at least 0; got {y.min():g}; declare least=None")
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain data."""
         about = {"unit": self.unit, "aim": self.aim, "relative": self.relative, "interval": self.interval}
-        return {"name": self.name, **about}
+        return {"name": self.name, **about, "least": self.least}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Regression":
         """Undo `to_json`."""
-        return cls(plain["unit"], plain["aim"], plain["relative"], plain["interval"])
+        return cls(plain["unit"], plain["aim"], plain["relative"], plain["interval"], plain["least"])
 
 
 @dataclass(frozen=True)
@@ -197,8 +214,7 @@ class Count(_Number):
 
     name: ClassVar[str] = "count"
     whole: ClassVar[bool] = True
-    least: ClassVar[float | None] = 0.0
-    link: ClassVar[Link] = "log"
+    least: ClassVar[float | None] = 0.0  # type: ignore[misc]
     stated: ClassVar[tuple[str, float]] = ("bias", 0.0)
     level: ClassVar[float | None] = None
     ranking: ClassVar[str] = "mae"

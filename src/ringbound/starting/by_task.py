@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from ringbound.problem.numbers import Count
+from ringbound.problem.numbers import Count, Regression
 from ringbound.starting.code import guesses_of, literal, mapping_of
 from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
+
+UNEVEN = 0.5
+"""The spread of outcomes that are never negative, as a share of their mean, from which what moves them multiplies them."""
 
 
 def declared_task(roles: Roles) -> str:
@@ -14,13 +17,22 @@ def declared_task(roles: Roles) -> str:
         return "Classification(Costs(miss=1.0, false_alarm=1.0))"
     if roles.task == "ranking":
         return f"Ranking(top={_top(roles)})"
-    if roles.task == "count":
-        return "Count()"
     if roles.task == "multiclass":
         return f"Multiclass(({', '.join(map(literal, classes_of(roles.label)))}))"
+    task = _number_task(roles)
+    if isinstance(task, Count):
+        return "Count()"
+    said = ["relative=True"] * task.relative + ["least=0.0"] * (task.least is not None)
+    return f"Regression({', '.join(said)})"
+
+
+def _number_task(roles: Roles) -> Count | Regression:
+    if roles.task == "count":
+        return Count()
     y = outcome_numbers(roles)
     low, middle = np.nanmin(y), np.nanmedian(y)
-    return "Regression(relative=True)" if low > 0 and low > middle / 100 else "Regression()"
+    uneven = low >= 0 and np.nanstd(y) > np.nanmean(y) * UNEVEN
+    return Regression(relative=bool(low > 0 and low > middle / 100), least=0.0 if uneven else None)
 
 
 def _top(roles: Roles) -> int:
@@ -42,7 +54,7 @@ def slice_margin(roles: Roles) -> str:
     y = y[~np.isnan(y)]
     if roles.task in BY_CLASS:
         return "0.02"
-    whole = Count().losses(y, np.full(len(y), y.mean())) if roles.task == "count" else (y - y.mean()) ** 2
+    whole = _number_task(roles).losses(y, np.full(len(y), y.mean()))
     return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
 
 

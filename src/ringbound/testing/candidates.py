@@ -19,6 +19,7 @@ TASKS: dict[str, Task] = {
     "quantile": Regression(aim=0.9),
     "middle": Regression(aim=0.5),
     "count": Count(),
+    "amount": Regression(least=0.0),
     "multiclass": Multiclass(("low", "middle", "high")),
 }
 
@@ -42,7 +43,9 @@ def outcomes(task: Task, truth: np.ndarray) -> np.ndarray:
         return (truth > 0).astype(float)
     if task.classes:
         return np.digitize(truth, [-1.0, 0.5]).astype(float)
-    return np.floor(np.exp(truth)) if task.least == 0 else truth
+    if task.least == 0:
+        return np.floor(np.exp(truth)) if task.whole else np.exp(truth)
+    return truth
 
 
 def check_candidate(candidate: Candidate, task: Task) -> None:
@@ -85,6 +88,9 @@ def check_candidate(candidate: Candidate, task: Task) -> None:
     strangers = np.array([[0.5, 0.1, np.nan], [0.5, np.nan, np.nan]])
     assert np.isfinite(model.predict(strangers)).all(), "a category nobody has seen is missing, and missing is answered"
     assert model.predict(np.empty((0, 3))).shape == (0, *width), "no rows give no answers"
+    empty = np.where([False, True, False], np.nan, X)
+    found = candidate.fit(empty, y, sizes=SIZES, task=task, seed=1, **arguments).predict(later)
+    assert np.isfinite(found).all(), "a column that has no value yet, and has some later, is no obstacle"
     _refuses_two_columns(model)
 
 

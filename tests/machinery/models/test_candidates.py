@@ -66,6 +66,16 @@ def test_trees_are_followed_as_they_would_be_fitted(task):
     assert len(eager) - int(np.argmin(eager)) > 20
 
 
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_trees_are_followed_also_where_a_column_has_no_value_yet(task):
+    X, truth = sample()
+    empty, y = np.where([False, True, True], np.nan, X), outcomes(task, truth)
+    arguments = {name: value for name, value in TREES.items() if name != "iterations"}
+    losses = follow_trees(empty, y, X, y, sizes=SIZES, task=task, seed=1, most=12, **arguments)
+    model = fit_trees(empty, y, sizes=SIZES, task=task, seed=1, iterations=12, **arguments)
+    assert losses[-1] == pytest.approx(task.losses(y, model.predict(X)).mean())
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=300), st.integers(0, 299))
 def test_logistic_bits_do_not_depend_on_position(values, place):
