@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ringbound.problem.numbers import Count, Regression
-from ringbound.starting.code import guesses_of, literal, mapping_of
+from ringbound.starting.code import literal, mapping_of
+from ringbound.starting.history import guesses_of, panel_of
 from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
 
 UNEVEN = 0.5
@@ -61,21 +62,26 @@ def slice_margin(roles: Roles) -> str:
 def baseline_of(roles: Roles, known_h: float) -> str:
     """Return the feature that a series' outcome is guessed by best, as a person would; nothing where the prior is better.
 
-    A table is a series where no two rows are of one time.
+    A table is a series where no two rows are of one time, or several, where none are of one time and site.
     """
-    times, y = roles.time.values, outcome_numbers(roles)
-    there = np.flatnonzero(times.notna().to_numpy() & ~np.isnan(y))
-    if roles.task in BY_CLASS or times.iloc[there].duplicated().any():
+    panel = panel_of(roles)
+    one = panel.values if panel else pd.Series(0, roles.time.values.index)
+    table = pd.DataFrame({"time": roles.time.values, "one": one, "y": outcome_numbers(roles)}).dropna()
+    if roles.task in BY_CLASS or table.duplicated(["time", "one"]).any():
         return ""
-    series = pd.Series(y[there], pd.DatetimeIndex(times.iloc[there])).sort_index()
-    guesses = guesses_of(roles, known_h)
     errors = {
-        name: float((series - series.shift(freq=pd.Timedelta(hours=hours)).reindex(series.index)).abs().mean())
-        for name, hours in guesses.items()
+        name: float((_earlier(table, hours) - table["y"]).abs().mean())
+        for name, hours in guesses_of(roles, known_h).items()
     }
-    by_hour_of_day = series.groupby(pd.DatetimeIndex(series.index).hour).transform("mean")
-    known = {name: error for name, error in errors.items() if error < float((series - by_hour_of_day).abs().mean())}
+    by_hour_of_day = table.groupby(["one", table["time"].dt.hour])["y"].transform("mean")
+    known = {name: error for name, error in errors.items() if error < float((table["y"] - by_hour_of_day).abs().mean())}
     return min(known, key=lambda name: known[name], default="")
+
+
+def _earlier(table: pd.DataFrame, hours: float) -> pd.Series:
+    """Return what came so many hours before each row, of the same series; missing where there was nothing."""
+    before = table.assign(time=table["time"] + pd.Timedelta(hours=hours)).set_index(["one", "time"])["y"]
+    return pd.Series(before.reindex(pd.MultiIndex.from_frame(table[["one", "time"]])).to_numpy(), table.index)
 
 
 def outcome_of(roles: Roles, *, dropped: bool = False) -> str:

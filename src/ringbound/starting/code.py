@@ -1,23 +1,14 @@
-"""Code for a new workspace's notebooks, as text: fields, contracts, functions of the clock, views of history, examples."""
+"""Code for a new workspace's notebooks, as text: fields, contracts, functions of the clock, examples."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ringbound.errors import ProblemError
-from ringbound.features.asof import LIMIT
-from ringbound.starting.look import Column, identifier
-from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
+from ringbound.starting.look import Column
+from ringbound.starting.roles import Roles, classes_of
 
-SPANS = ("1d", "7d", "28d", "90d", "365d")
-"""Windows of history, as far as a table goes back three times."""
-SIGNIFICANT = 6
-"""Digits of a usual outcome that its history keeps."""
-REMEMBERED = 5
-"""Classes of which it is remembered how often they came."""
 WIDER = 10
 """How many times as far from nothing as what was seen a number may be."""
 
@@ -137,7 +128,7 @@ def functions_of(roles: Roles) -> str:
     if by_hour(roles.time.values.dropna()):
         hours = '(clock - clock.astype("datetime64[D]")) / np.timedelta64(1, "h")'
         parts.append(f'def clock_hour(clock):\n    """Hours since midnight."""\n    return {hours}')
-    if _by_week(roles):
+    if by_week(roles):
         hours = '(clock - clock.astype("datetime64[D]")) / np.timedelta64(1, "h")'
         parts.append(
             f'def hour_of_week({when}):\n    """Hours since Monday began, on the spot: of requests and of outcomes."""\n'
@@ -156,7 +147,7 @@ def functions_of(roles: Roles) -> str:
     return "\n\n\n".join(parts)
 
 
-def _by_week(roles: Roles) -> bool:
+def by_week(roles: Roles) -> bool:
     """Return whether there are many rows a day, for months: then each hour of the week has a history of its own."""
     times = roles.time.values.dropna()
     days = max(1, (times.max() - times.min()).days)
@@ -165,7 +156,7 @@ def _by_week(roles: Roles) -> bool:
 
 def derived_of(roles: Roles) -> tuple[str, str]:
     """Return what requests, and what events derive, as code."""
-    if not _by_week(roles):
+    if not by_week(roles):
         return "clock", ""
     return "clock, hour_of_week", '\n    derived={"hour_of_week": (hour_of_week, "time")},'
 
@@ -184,126 +175,6 @@ def number_names(roles: Roles) -> list[str]:
         *(f"hours_since_{column.name}" for column in roles.times),
         *(literal(column.name) for column in roles.numbers),
     ]
-
-
-def scale_of(y: np.ndarray) -> int:
-    """Return how many units to 1 outcomes are kept with, so that their sums are exact."""
-    known = np.abs(y[~np.isnan(y)])
-    far = bounds(known)[1]
-    if far >= LIMIT / 2:
-        raise ProblemError(
-            f"--label: expected outcomes up to {LIMIT / 2 / WIDER:.0e}; got {known.max():.3g}; use another unit"
-        )
-    if (known % 1 == 0).all():
-        return 1
-    digits = SIGNIFICANT - math.floor(math.log10(float(np.median(known[known > 0]))))
-    return int(10 ** max(0, min(digits, math.floor(math.log10(LIMIT / 2 / far)))))
-
-
-def event_fields_of(roles: Roles, y: np.ndarray) -> str:
-    """Return the fields of what comes in as an outcome: what it is looked up by, and its value."""
-    low, high = bounds(y)
-    fields = [field_of(column, roles) for column in roles.entities]
-    value = float(y[~np.isnan(y)][-1])
-    words = literal(f"what came: {roles.label.original}")
-    fields.append(f'Field("outcome", "number", {words}, {value}, ge={low!r}, le={high!r})')
-    return "\n".join(f"        {text}," for text in fields)
-
-
-def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
-    """Return the declarations of views, and the name of a feature that most rows have.
-
-    An outcome is known `known_h` hours after its question.
-    """
-    times = roles.time.values.dropna()
-    days = max(1, (times.max() - times.min()).days)
-    counts = times.dt.floor("D").value_counts()
-    a_day = float(counts.mean())
-    spans = [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
-    recent = spans[: SPANS.index("28d") + 1]
-    classes = roles.task in BY_CLASS
-    parts = [f"{key}=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})" for key, what in _measures(roles)]
-    if not classes:
-        parts.append(f'last=("last", "outcome", {quoted([recent[-1]])})')
-        if hours := [f"1h, {hour:g}h ago" for hour in _same_hours(roles, known_h)]:
-            parts.append(f'same_hour=("mean", "outcome", {quoted(hours)})')
-    if counts.min() < counts.max() and len(counts) > 2:
-        parts.append(f'number=("count", "{recent[0]}")')
-    views = [_view("all", "[]", parts)]
-    if _by_week(roles):
-        parts = [f'{key}=({what}, ["28d"])' for key, what in _measures(roles)]
-        views.append(_view("this_hour", '"hour_of_week"', parts))
-    for column in roles.entities:
-        each = len(times) / column.distinct / days  # rows of one a day
-        some = [span for span in spans if each * int(span[:-1]) >= 0.3][:3] or [spans[-1]]
-        parts = [f"{key}=({what}, {quoted(some)})" for key, what in _measures(roles)]
-        parts.append(f'number=("count", "{some[-1]}")')
-        parts += [] if classes else [f'last=("last", "outcome", "{some[-1]}")']
-        views.append(_view(f"by_{column.name}", f'"{column.name}"', parts))
-    return "\n".join(views), f"all_{_measures(roles)[0][0]}_{recent[-1]}"
-
-
-def _measures(roles: Roles) -> list[tuple[str, str]]:
-    """Return what is remembered of outcomes: the name of each feature, and what it takes of which number."""
-    if roles.task == "multiclass":
-        return [(f"rate_{name}", f'"rate", is_{name}') for name in _remembered(roles)]
-    return [("mean", '"rate", is_yes' if roles.task in YES_NO else '"mean", "outcome"')]
-
-
-def _remembered(roles: Roles) -> dict[str, tuple[str, int]]:
-    """Return the classes of which it is remembered how often they came, the most frequent, by a name that code can have."""
-    counts = classes_of(roles.label)
-    places = {name: place for place, name in enumerate(counts)}
-    found: dict[str, tuple[str, int]] = {}
-    for name in sorted(counts, key=lambda name: -counts[name])[:REMEMBERED]:
-        found[identifier(name, set(found))] = (name, places[name])
-    return found
-
-
-def conditions_of(roles: Roles) -> str:
-    """Return the functions that say of an outcome whether it is the one that is asked about, or a class."""
-    if roles.task in YES_NO:
-        return '\n\ndef is_yes(outcome):\n    """Whether it came."""\n    return outcome >= 1\n\n\n'
-    if roles.task != "multiclass":
-        return ""
-    return (
-        "\n"
-        + "".join(
-            f'\n\ndef is_{called}(outcome):\n    """Whether it was {_said(name)}."""\n    return outcome == {place}\n'
-            for called, (name, place) in _remembered(roles).items()
-        )
-        + "\n\n"
-    )
-
-
-def _said(name: str) -> str:
-    return "".join(c for c in name if c.isprintable() and c not in '"\\')
-
-
-def _same_hours(roles: Roles, known_h: float) -> list[float]:
-    """Return how many hours ago the hours ended, for a question, that are like the one asked about: of a day, of a week."""
-    times = roles.time.values.dropna()
-    days = max(1, (times.max() - times.min()).days)
-    if float(times.dt.floor("D").value_counts().mean()) < 12:
-        return []
-    back = [24 * n - known_h for n in (1, 7) if 24 * n > known_h and 3 * n <= days]
-    return [hour for hour in back if hour == round(hour)]
-
-
-def guesses_of(roles: Roles, known_h: float) -> dict[str, float]:
-    """Return the features of a series that guess its outcome as they are, each with how many hours before it was."""
-    times = roles.time.values.dropna().drop_duplicates().sort_values()
-    step_h = float(times.diff().dt.total_seconds().median()) / 3600
-    days = max(1, (times.max() - times.min()).days)
-    longest = [span for span in SPANS[:3] if 3 * int(span[:-1]) <= days][-1:] or ["1d"]
-    last = math.ceil(round(known_h / step_h, 6)) * step_h if step_h else known_h
-    same = {f"all_same_hour_1h_{hour:g}h_ago": hour + known_h for hour in _same_hours(roles, known_h)}
-    return {f"all_last_{longest[0]}": last, **same}
-
-
-def _view(name: str, entity: str, features: Sequence[str]) -> str:
-    parts = [f'"{name}"', f"entity={entity}", 'events="outcomes"', *features]
-    return "    view(\n        " + ",\n        ".join(parts) + ",\n    ),"
 
 
 def examples_of(roles: Roles, horizon_h: float, mature_h: float) -> str:

@@ -22,10 +22,8 @@ from ringbound.starting.by_task import (
 )
 from ringbound.starting.code import (
     by_hour,
-    conditions_of,
     contract_of,
     derived_of,
-    event_fields_of,
     examples_of,
     field_of,
     functions_of,
@@ -33,12 +31,12 @@ from ringbound.starting.code import (
     mapping_of,
     number_names,
     quoted,
-    scale_of,
-    views_of,
     window_of,
 )
+from ringbound.starting.history import conditions_of, event_fields_of, scale_of, views_of
+from ringbound.starting.leaks import share_told
 from ringbound.starting.look import Column, Look, identifier
-from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of, outcomes_of, share_told
+from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of, outcomes_of
 
 FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
 MOST_SLICES, SHARE = 30, 7

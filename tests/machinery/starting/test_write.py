@@ -13,7 +13,7 @@ import pytest
 
 from ringbound.errors import ProblemError, WorkspaceError
 from ringbound.starting import write
-from ringbound.starting.code import scale_of
+from ringbound.starting.history import scale_of
 from ringbound.starting.look import Column, look
 from ringbound.starting.plan import Choice, package_of, periods_of, texts
 from ringbound.starting.roles import assign_roles
@@ -46,6 +46,60 @@ def test_what_is_asked_before_its_time_is_asked_so_in_the_notebooks(filled, put,
 
 
 HOSTILE = 'x" + str(open("/nowhere"))\n```\n```python\nINJECTED = 1\n```\n\\x'
+
+
+def declared(folder) -> dict:
+    """Import what a workspace's notebooks declare."""
+    code = (
+        "import json; from orders.problem import PROBLEM as p; from orders.features import FEATURES as f; "
+        "print(json.dumps([p.baseline, p.group, list(f.windowed), p.task.to_json()]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder / "src", capture_output=True, text=True, check=True)
+    return dict(zip(("baseline", "group", "windowed", "task"), json.loads(done.stdout), strict=True))
+
+
+def test_of_several_series_each_has_its_own_last_value_and_hour_of_yesterday(tmp_path):
+    dice = np.random.default_rng(4)
+    at = pd.date_range("2021-01-01", "2021-03-31 23:00", freq="h", tz="UTC")
+    level = {"north": 10.0, "south": 1000.0}  # what one sells tells nothing of the other
+    days = {
+        site: dice.normal(0, size, len(at) // 24).cumsum().repeat(24) for site, size in (("north", 1), ("south", 90))
+    }
+    hours = 1 + np.sin(at.hour.to_numpy() / 3.8) / 2
+    rows = [
+        pd.DataFrame(
+            {"at": at, "site": site, "sold": (level[site] + days[site]) * hours + dice.normal(0, 0.1, len(at))}
+        )
+        for site in level
+    ]
+    file = tmp_path / "sales.csv"
+    pd.concat(rows).to_csv(file, index=False)
+    table = look(file)
+    roles = assign_roles(table, label="sold", time="at")
+    write_workspace(tmp_path / "w", file, texts(table, roles, Choice("orders", "orders", 0.0, 1.0, "")))
+    found = declared(tmp_path / "w")
+    assert found["baseline"] == "by_site_same_hour_1h_23h_ago"
+    assert {"by_site_same_hour_1h_167h_ago", "by_site_last_28d"} <= {*found["windowed"]}
+
+
+def test_what_is_never_negative_and_uneven_is_multiplied(put, tmp_path):
+    for name, outcome, least in (("money", "amount", 0.0), ("debts", "debt", None)):
+        file = put(debt=pd.read_csv(put())["amount"] - 20)
+        table = look(file)
+        roles = assign_roles(table, label=outcome, time="at")
+        write_workspace(tmp_path / name, file, texts(table, roles, Choice("orders", "orders", 0.0, 1.0, "")))
+        assert declared(tmp_path / name)["task"]["least"] == least
+
+
+def test_rows_of_a_group_are_put_in_order_and_half_of_them_are_looked_at(put, tmp_path):
+    file = put(basket=[f"b{number}" for number in np.arange(1000) // 5])
+    table = look(file)
+    roles = assign_roles(table, label="back", time="at", group="basket")
+    write_workspace(tmp_path / "w", file, texts(table, roles, Choice("orders", "orders", 0.0, 1.0, "")))
+    found = declared(tmp_path / "w")
+    assert (found["group"], found["task"]["name"], found["task"]["top"]) == ("basket", "ranking", 2)
+    assert '"basket": pa.Column(nullable=False)' in (tmp_path / "w/src/orders/validate.py").read_text()
+    assert '"basket": rows["basket"]' in json.loads((tmp_path / "w/notebooks/features.ipynb").read_text()).__str__()
 
 
 def test_texts_of_the_table_stay_texts(put, tmp_path):
