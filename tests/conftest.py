@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = ("test_pipeline", "test_houses", "test_release", "test_serving")
+LONGEST = (
+    "test_pipeline",
+    "test_retraining",
+    "test_houses",
+    "test_release",
+    "test_turn",
+    "test_new",
+    "test_serving",
+    "test_stage",
+)
 """Whole paths, minutes each: first, so that at the end no process waits for another. What *release* and *serving*
 begin with, *pipeline* has made by then, and it comes from the cache."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from ringbound.evaluation.uncertainty import LEVEL, bootstrap, detectable, mean_of, stretches
 from ringbound.problem.metrics import Metric
@@ -38,7 +38,7 @@ def slices(
         observed, predicted = (float(part[name].mean()) for name in shown or (y, p))
         days = part[block].to_numpy()
         e = bootstrap(truth, answer, days, {"m": metric}, draws=draws, seed=seed, stretch=stretch)["m"]
-        reach = 2 * stats.t.ppf((1 + LEVEL) / 2, stretches(len(np.unique(days)), stretch)[-1])
+        reach = 2 * stdtrit(stretches(len(np.unique(days)), stretch)[-1], (1 + LEVEL) / 2)
         slices.append((column, value, len(part), observed, predicted, e.value, e.low, e.high, (e.high - e.low) / reach))
     names = ["slice", "value", "rows", "observed", "predicted", "metric", "low", "high", "error"]
     table = pd.DataFrame(slices, columns=names)
@@ -89,7 +89,7 @@ def paired_slices(
         first, second = part[before].to_numpy("float64"), part[after].to_numpy("float64")
         mean = mean_of(second - first, part[block].to_numpy(), draws=draws, seed=seed)
         error, units = mean.error, len(mean.left_out)
-        p = 2 * stats.t.sf(abs(mean.value) / error, units - 1) if error > 0 else float(mean.value == 0)
+        p = 2 * stdtr(units - 1, -abs(mean.value) / error) if error > 0 else float(mean.value == 0)
         change = (mean.value, *mean.interval(mean=True), detectable(error, units), p)
         slices.append((column, value, len(part), first.mean(), second.mean(), *change))
     names = ["slice", "value", "rows", "before", "after", "change", "low", "high", "detectable", "p"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from ringbound.display.tables import Shown
 from ringbound.errors import ModelError
@@ -91,7 +91,7 @@ def _jackknife(
     value = fit(odds, y)
     left_out = np.array([fit(odds[unit != one], y[unit != one]) for one in range(units)])
     error = np.sqrt((units - 1) / units * ((left_out - left_out.mean()) ** 2).sum())
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, units - 1) * error)
+    reach = float(special.stdtrit(units - 1, (1 + LEVEL) / 2) * error)
     return Estimate(value, value - reach, value + reach)
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from ringbound.errors import ModelError
 from ringbound.problem.metrics import (
@@ -82,7 +82,7 @@ def detectable(error: float, units: int, level: float = LEVEL) -> float:
     >>> round(detectable(1.0, 1000), 1)
     2.8
     """
-    return float(error * (stats.t.ppf((1 + level) / 2, units - 1) + stats.t.ppf(POWER, units - 1)))
+    return float(error * (stdtrit(units - 1, (1 + level) / 2) + stdtrit(units - 1, POWER)))
 
 
 def draw_weights(blocks: int, draws: int, seed: int) -> np.ndarray:
@@ -138,7 +138,7 @@ class Resampled:
         skew = float(((pseudo - pseudo.mean()) ** 3).mean()) / spread**3
         shift = self.value / spread
         moved = shift + skew * shift**2 / 3 + skew**2 * shift**3 / 27 + skew / (6 * n)
-        return float(stats.t.cdf(np.sqrt(n) * moved, n - 1))
+        return float(stdtr(n - 1, np.sqrt(n) * moved))
 
     def interval(self, *, mean: bool, level: float = LEVEL) -> tuple[float, float]:
         """Return the interval: of a mean bootstrap-t, whose two sides differ as skewed losses ask for, else percentile.
@@ -154,8 +154,8 @@ class Resampled:
             t = (self.drawn - self.value) / errors
             upper, lower = np.nanquantile(t, [1 - tail, tail], method="weibull")
             return float(self.value - upper * error), float(self.value - lower * error)
-        reach = float(stats.t.ppf(1 - tail, n - 1))
-        tail = stats.norm.cdf(-reach * np.sqrt(n / (n - 1)))
+        reach = float(stdtrit(n - 1, 1 - tail))
+        tail = ndtr(-reach * np.sqrt(n / (n - 1)))
         if tail * len(errors) < LEAST_IN_TAIL:
             return self.value - reach * error, self.value + reach * error
         low, high = np.nanquantile(self.drawn, [tail, 1 - tail], method="weibull")
@@ -293,7 +293,7 @@ def _gap(one: Resampled) -> Estimate:
     noise = (units - 1) * (float((one.left_out**2).mean()) - square)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], method="weibull")
-    wide = float(stats.t.ppf(1 - tail, units - 1) / stats.norm.ppf(1 - tail)) * np.sqrt(units / (units - 1))
+    wide = float(stdtrit(units - 1, 1 - tail) / ndtri(1 - tail)) * np.sqrt(units / (units - 1))
     middle, centre = square - noise, square + noise
     ends = (middle, middle - wide * (high - centre), middle + wide * (centre - low))
     value, low, high = (float(np.sqrt(max(x, 0.0))) for x in ends)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from ringbound.monitoring.days import DAY_US
 
@@ -59,6 +59,6 @@ def effect_of_decisions(answers: pd.DataFrame) -> DecisionEffect | None:
     influence = (answers["answer"] - answers["answer"].mean()).to_numpy() + weight * (error - off) / weight.mean()
     days = pd.Series(influence).groupby(day).sum().to_numpy()
     n = len(days)
-    half = float(stats.t.ppf(0.975, n - 1)) * np.sqrt((days**2).sum() * n / (n - 1)) / len(answers)
+    half = float(stdtrit(n - 1, 0.975)) * np.sqrt((days**2).sum() * n / (n - 1)) / len(answers)
     came = float(answers["outcome"].mean())
     return DecisionEffect(len(answers), int(alone.sum()), came, estimate, estimate - half, estimate + half)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from ringbound.monitoring.days import STEPS_AN_OCTAVE, OutcomeDay, delay_bins
 from ringbound.monitoring.profile import STRETCH, History
@@ -74,11 +74,11 @@ def estimated(history: History, window: Sums, days: int, gaps: Sequence[float]) 
         )
     stretches = days / STRETCH
     centre = float(np.mean(history.gap))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, units - 1)) * spread * np.sqrt(1 / stretches + 1 / units)
+    reach = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * spread * np.sqrt(1 / stretches + 1 / units)
     muted = ""
     recent = np.asarray(gaps[-RECENT_DAYS:], float)
     if len(recent) >= STRETCH:
-        limit = float(stats.t.ppf((1 + LEVEL) / 2, units - 1)) * spread * np.sqrt(STRETCH / len(recent) + 1 / units)
+        limit = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * spread * np.sqrt(STRETCH / len(recent) + 1 / units)
         off = float(recent.mean()) - centre
         if abs(off) > limit:
             muted = (
@@ -98,7 +98,7 @@ def final(history: History, days: Sequence[OutcomeDay]) -> Band:
         spread, units = spread_of(history.loss)
     reach = float("nan")
     if units >= 2:
-        reach = float(stats.t.ppf((1 + LEVEL) / 2, units - 1)) * spread / np.sqrt(len(losses) / STRETCH)
+        reach = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * spread / np.sqrt(len(losses) / STRETCH)
     value = window.mean_loss
     return Band("final", value, max(0.0, value - reach), value + reach, window.rows, window.known)
 
@@ -171,5 +171,5 @@ def partly_matured(rows: Early, labelled: float, spread: float, days: float) -> 
     unseen = 1 - min(1.0, float(used.sum()) / (labelled * n))
     noise = float((np.nan_to_num((rows.losses - rows.expected) ** 2)[used] * weight[used]).sum() / weight[used].sum())
     errors = (rows_error, np.sqrt(unseen * noise / n), spread * unseen / np.sqrt(days / STRETCH))
-    reach = float(stats.norm.ppf((1 + LEVEL) / 2)) * float(np.sqrt(sum(error**2 for error in errors)))
+    reach = float(ndtri((1 + LEVEL) / 2)) * float(np.sqrt(sum(error**2 for error in errors)))
     return Band("partly matured", value, max(0.0, value - reach), value + reach, n, int(known.sum()))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from ringbound.data.drift import stability_index
 from ringbound.monitoring.bands import Band, Early, Maturing, estimated, final, partly_matured, spread_of
@@ -140,7 +140,7 @@ def _part(name: str, sums: Sums, losses: list[float]) -> PartFigures:
     spread, units = spread_of(losses)
     low = high = None
     if units >= 2:
-        reach = float(stats.t.ppf(0.975, units - 1)) * spread / math.sqrt(units)
+        reach = float(stdtrit(units - 1, 0.975)) * spread / math.sqrt(units)
         low, high = max(0.0, loss - reach), loss + reach
     return PartFigures(name, sums.rows, sums.known, loss, expected, outcome, answer, low, high)
 

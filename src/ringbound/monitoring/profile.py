@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from ringbound.features.definition import FeatureSet
 from ringbound.monitoring.bins import Bins
@@ -65,7 +65,7 @@ def upper(values: np.ndarray) -> float:
     unit = stretches_of(len(values))
     means = np.array([values[unit == one].mean() for one in np.unique(unit)])
     error = means.std(ddof=1) / np.sqrt(len(means))
-    return float(values.mean() + stats.t.ppf(0.95, len(means) - 1) * error)
+    return float(values.mean() + stdtrit(len(means) - 1, 0.95) * error)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from ringbound.monitoring.alerts import Alert
 from ringbound.monitoring.report import Report
@@ -50,14 +50,16 @@ def forecast_cause(report: Report, learnt: str, present: str, ahead: int, tolera
     n = len(days)
     if report.promise is None or n < FEWEST_DAYS:
         return ""
+    from scipy.stats import linregress  # it takes a second to import
+
     x = np.array([date.fromisoformat(day).toordinal() for day, _ in days], float)
     losses = np.array([loss for _, loss in days])
-    line = stats.linregress(x, losses)
+    line = linregress(x, losses)
     at = date.fromisoformat(present).toordinal() + ahead
     residual = float(np.sqrt(((losses - line.intercept - line.slope * x) ** 2).sum() / (n - 2)))
     error = residual * np.sqrt(1 / 7 + 1 / n + (at - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
     expected = float(line.intercept + line.slope * at)
-    low = expected - float(stats.t.ppf(0.95, n - 2)) * float(error)
+    low = expected - float(stdtrit(n - 2, 0.95)) * float(error)
     limit = report.promise * (1 + tolerance)
     if low <= limit:
         return ""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn.tree import DecisionTreeRegressor
 
 from ringbound.starting.look import Column
@@ -28,7 +27,7 @@ def share_told(values: pd.Series, y: np.ndarray) -> float:
         return max(share_told(values, y[:, one]) for one in range(y.shape[1]))
     there = np.flatnonzero(~np.isnan(y))
     there = there[:: max(1, len(there) // PROBED)]
-    ranks = stats.rankdata(y[there])
+    ranks = pd.Series(y[there]).rank().to_numpy()
     column = values.iloc[there].reset_index(drop=True)
     if pd.api.types.is_datetime64_any_dtype(column):
         column = column.astype("int64").where(column.notna())
