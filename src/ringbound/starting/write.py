@@ -1,7 +1,6 @@
 """The files of a new workspace: templates, filled in; git and DVC begun; notebooks exported."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +8,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from ringbound.errors import WorkspaceError, one_line
-from ringbound.notebooks.source import clean, dumps
+from ringbound.notebooks.markdown import write_notebook
 from ringbound.workspace import layout
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -29,7 +27,6 @@ PLACES = {
     "tests.yml.txt": ".github/workflows/tests.yml",
 }
 """Where each template is written, but for the notebooks. Their names end in .txt: DVC, pytest and mypy leave them alone."""
-CELL = re.compile(r"^```python ?(\w*)\n(.*?)\n?^```$", re.MULTILINE | re.DOTALL)
 
 
 def write_workspace(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
@@ -54,7 +51,7 @@ def _write(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(Template((TEMPLATE / name).read_text("utf-8")).substitute(filled), "utf-8")
     for file in sorted((TEMPLATE / "notebooks").glob("*.md")):
-        _write_notebook(
+        write_notebook(
             folder / "notebooks" / f"{file.stem}.ipynb", Template(file.read_text("utf-8")).substitute(filled)
         )
     package = folder / "src" / texts["package"]
@@ -70,32 +67,6 @@ def _write(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
         _call(folder, sys.executable, "-m", "dvc", "init", "-q", "--subdir")
     _call(folder, sys.executable, "-m", "dvc", "add", "-q", f"data/sources/{texts['file']}")
     _call(folder, sys.executable, "-m", "ringbound", "notebooks", "export")
-
-
-def _write_notebook(path: Path, text: str) -> None:
-    """Write a notebook out of Markdown: what is fenced as Python is code, a word after it the cell's tag."""
-    cells: list[dict[str, Any]] = []
-    end = 0
-    for match in [*CELL.finditer(text), None]:
-        prose = text[end : match.start() if match else len(text)].strip()
-        if prose:
-            cells.append({"cell_type": "markdown", "metadata": {}, "source": prose})
-        if match:
-            tags = {"tags": [match[1]]} if match[1] else {}
-            cell: dict[str, Any] = {
-                "cell_type": "code",
-                "metadata": tags,
-                "source": match[2],
-                "outputs": [],
-                "execution_count": None,
-            }
-            cells.append(cell)
-            end = match.end()
-    numbered = [cell | {"id": f"{path.stem}-{number}"} for number, cell in enumerate(cells)]
-    nb = {"cells": numbered, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    clean(nb)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dumps(nb), "utf-8")
 
 
 def _environment(folder: Path) -> dict[str, str]:
