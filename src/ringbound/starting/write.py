@@ -30,17 +30,29 @@ PLACES = {
 
 
 def write_workspace(folder: Path, table: Path, texts: Mapping[str, str]) -> None:
-    """Write a workspace about a table into a folder that is empty or not there; begin git and DVC, export the notebooks."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(path.name != ".git" for path in folder.iterdir()):
-        raise WorkspaceError(f"{folder.name}: expected a folder that is not there, or is empty; it has files")
-    _git(folder, "--version")
+    """Write a workspace about a table into a folder that is empty or not there; begin git and DVC, export the notebooks.
+
+    A new folder appears when it is whole; what a run that was killed has left beside it, the next one removes.
+    """
+    if folder.exists() and (not folder.is_dir() or any(path.name != ".git" for path in folder.iterdir())):
+        raise WorkspaceError(
+            f"{folder.name}: expected a folder that is not there, or is empty; it has files, or is one"
+        )
+    making = folder if folder.is_dir() else folder.with_name(f".{folder.name}.unfinished")
+    if making != folder:
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(parents=True)
     try:
-        _write(folder, table, texts)
+        _git(making, "--version")
+        _write(making, table, texts)
+        if making != folder:
+            making.rename(folder)
     except BaseException:  # also where somebody interrupts: the next try begins anew
-        for path in folder.iterdir():
-            if path.name != ".git":
+        for path in making.iterdir():
+            if path.name != ".git" or making != folder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if making != folder:
+            making.rmdir()
         raise
 
 

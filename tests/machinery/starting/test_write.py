@@ -142,13 +142,45 @@ def test_history_keeps_the_digits_of_small_outcomes_and_refuses_what_is_too_larg
         scale_of(np.array([1e30]))
 
 
+KILLED = """
+import json, os, sys
+from pathlib import Path
+from ringbound.starting import write
+
+call = write._call
+write._call = lambda folder, *command: os.kill(os.getpid(), 9) if "export" in command else call(folder, *command)
+write.write_workspace(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))
+"""
+
+
 def test_a_failure_leaves_nothing_and_the_next_try_succeeds(put, filled, tmp_path, monkeypatch):
     monkeypatch.setattr(write, "_call", lambda *_: (_ for _ in ()).throw(WorkspaceError("no git")))
     with pytest.raises(WorkspaceError, match="no git"):
         write_workspace(tmp_path / "w", put(), filled)
-    assert list((tmp_path / "w").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
     monkeypatch.undo()
     write_workspace(tmp_path / "w", put(), filled)
+
+
+def test_a_run_that_is_killed_leaves_no_half_of_a_workspace(put, filled, tmp_path):
+    """Killed at the last of its commands, when nearly all is written."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "w"), str(put()), json.dumps(filled)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -9, done.stderr
+    assert not (tmp_path / "w").exists()
+    write_workspace(tmp_path / "w", put(), filled)
+    assert (tmp_path / "w/src/orders/features.py").is_file()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".w")]
+
+
+def test_where_git_has_begun_it_goes_on(put, filled, tmp_path):
+    subprocess.run(["git", "init", "-q", str(tmp_path / "w")], check=True)
+    write_workspace(tmp_path / "w", put(), filled)
+    said = subprocess.run(["git", "status", "--short"], cwd=tmp_path / "w", capture_output=True, text=True).stdout
+    assert ".dvc/config" in said
 
 
 def test_a_package_hides_no_other(tmp_path):
@@ -162,6 +194,10 @@ def test_files_that_are_there_stay(put, filled, tmp_path):
     with pytest.raises(WorkspaceError, match="expected a folder that is not there, or is empty"):
         write_workspace(tmp_path / "w", put(), filled)
     assert [file.name for file in (tmp_path / "w").iterdir()] == ["notes.txt"]
+    with pytest.raises(
+        WorkspaceError, match="expected a folder that is not there, or is empty; it has files, or is one"
+    ):
+        write_workspace(tmp_path / "w/notes.txt", put(), filled)
 
 
 def test_without_a_table_it_is_about_an_example(tmp_path):
