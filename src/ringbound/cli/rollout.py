@@ -22,7 +22,10 @@ def start(
     hold: Annotated[str, typer.Option(help="How long each step lasts at least, like 30s, 10min or 2d.")] = "1h",
     rows: Annotated[int, typer.Option(min=0, help="How many rows each step sees at least.")] = 1000,
     key: Annotated[
-        str, typer.Option(help="The field by which a row keeps its arm, like a customer; without one, equal rows do.")
+        str,
+        typer.Option(
+            help="The field by which a row keeps its arm, like a customer; by default a ranking's group, else equal rows do."
+        ),
     ] = "",
     slower: Annotated[float, typer.Option(help="How many times as long as the champion is slow.")] = 2.0,
     apart: Annotated[str, typer.Option(help="The share of rows on which the two may decide differently.")] = "25%",
@@ -45,7 +48,9 @@ def start(
     from ringbound.rollout.plan import Plan
 
     root = workspace.root()
-    fields = [field.name for field in load_problem(workspace.problem_entry(root)).features.asked]
+    problem = load_problem(workspace.problem_entry(root))
+    fields = [field.name for field in problem.features.asked]
+    key = key or (problem.group if problem.group in fields else "")
     if key and key not in fields:
         raise RolloutError(f"--key: expected a field of a row, one of {', '.join(fields)}; got {key!r}")
     plan = Plan(

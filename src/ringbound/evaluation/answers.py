@@ -30,7 +30,8 @@ from ringbound.problem.training import Rows, with_features
 from ringbound.workspace.records import Record
 
 FACTS = "about.json"
-COLUMNS = ("id", "block", "period", "truth", "baseline", "group")
+GROUP = "ranked_within"
+COLUMNS = ("id", "block", "period", "truth", "baseline", GROUP)
 """Which row it is, what it is resampled by, the month by which it was split, what came out, and what a model must beat; of a
 ranking, what it is put in order within."""
 
@@ -107,7 +108,7 @@ def write_evaluation(
     lowest = lowest_rung(answers)
     below = baseline_answers(rows.problem, rows.features, answers[lowest])
     about = {"id": rows.ids, "block": rows.blocks, "period": rows.months, "truth": rows.y, "baseline": below}
-    about |= {} if rows.groups is None else {"group": rows.groups}
+    about |= {} if rows.groups is None else {GROUP: rows.groups}
     columns = {**about, **answers}
     table = pd.DataFrame({name: as_column(np.asarray(values)) for name, values in columns.items()})
     table = pd.concat([table, slices.astype(str).reset_index(drop=True)], axis=1)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ringbound.errors import ModelError
-from ringbound.evaluation.answers import Evaluation
+from ringbound.evaluation.answers import GROUP, Evaluation
 from ringbound.evaluation.by_slice import paired_slices
 from ringbound.evaluation.tenths import calibration_table
 from ringbound.evaluation.uncertainty import Difference, paired
@@ -39,7 +40,7 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
     """
     task = after.task
     if before.task.asks != task.asks:
-        sides = (f"{one.name} of {', '.join(map(str, one.asks[1:]))}" for one in (before.task, task))
+        sides = ("a " + " of ".join([one.name, *_said(one.asks[1:])]) for one in (before.task, task))
         raise ModelError(
             f"comparison: expected models of one task; got {' and '.join(sides)}; what is asked otherwise is no better "
             "answer: promote it with --force and the reason"
@@ -55,7 +56,7 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
             "evaluate both on the same period"
         )
     y, first, second = (from_column(rows[name]) for name in ("truth", "before", "after"))
-    blocks, groups = rows["block"].to_numpy(), rows["group"].to_numpy() if "group" in rows else None
+    blocks, groups = rows["block"].to_numpy(), rows[GROUP].to_numpy() if GROUP in rows else None
     return Comparison(
         rows,
         len(before.rows) - len(joined),
@@ -68,6 +69,11 @@ def compare(before: Evaluation, after: Evaluation, *, draws: int, seed: int, lea
             for name, p in (("before", first), ("after", second))
         },
     )
+
+
+def _said(asks: Sequence[Any]) -> list[str]:
+    said = [str(part) for part in asks if part not in (None, "")]
+    return [", ".join(said)] if said else []
 
 
 def changed_slices(

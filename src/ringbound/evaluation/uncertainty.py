@@ -186,7 +186,7 @@ def resample(
     """Return each metric on the sample, on `draws` resampled sets, and without each unit of `stretch` blocks in a row.
 
     The sets depend on `seed` and the blocks alone, so two models on the same rows are measured on the same sets. Metrics
-    of an order are of the rows of each of the `groups`, (n,), within a block.
+    of an order are of the rows of each of the `groups`, (n,), by default of a block; a group counts where its first row does.
     """
     names, place = np.unique(blocks, return_inverse=True)
     if len(names) < 2:
@@ -194,10 +194,12 @@ def resample(
     # glibc reuses freed memory up to the size of the largest block freed so far, at most 32 MB (mallopt(3),
     # M_MMAP_THRESHOLD); else more than half of the time below goes into page faults.
     np.empty(31 << 20, np.uint8)
+    codes = place if groups is None else pd.factorize(groups)[0]
+    block_of_group = place[np.unique(codes, return_index=True)[1]]
     order = np.argsort(
         p if p.ndim == 1 else p.max(axis=1), kind="stable"
     )  # metrics that rank sort what is sorted already
-    y, p, place = y[order], p[order], place[order]
+    y, p, place, codes = y[order], p[order], place[order], codes[order]
     unit = stretches(len(names), stretch)
     counts = draw_weights(unit[-1] + 1, draws, seed).astype(np.float64)
     every = np.ones((1, counts.shape[1]))
@@ -211,8 +213,7 @@ def resample(
     rows_of = [np.flatnonzero(place == block) for block in range(len(names))]
     for name, metric in metrics.items():
         if isinstance(metric, OfGroups):
-            within = place if groups is None else pd.factorize(pd.MultiIndex.from_arrays([place, groups[order]]))[0]
-            values[name][:] = _over_blocks(*_groups_of_blocks(metric, y, p, within, place), sets)
+            values[name][:] = _over_blocks(*_groups_of_blocks(metric, y, p, codes, block_of_group, len(names)), sets)
         elif _is_mean(metric):  # a set's mean follows from those of its blocks
             first = 0 if metric is auc_within else 1
             values[name][first:] = _of_blocks(metric, y, p, rows_of, sets[first:])
@@ -223,6 +224,7 @@ def resample(
 
 
 def _is_mean(metric: Metric) -> bool:
+    """Return whether a metric is a mean over blocks, or over groups within them."""
     return isinstance(metric, OfGroups) or weight_of(metric) is not None
 
 
@@ -241,14 +243,12 @@ def _of_blocks(
 
 
 def _groups_of_blocks(
-    metric: OfGroups, y: np.ndarray, p: np.ndarray, groups: np.ndarray, place: np.ndarray
+    metric: OfGroups, y: np.ndarray, p: np.ndarray, groups: np.ndarray, blocks: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return of each block in how many groups something is in order, (blocks,), and the sum of their values."""
     said, values = metric.of_groups(y, p, groups)
-    block = np.zeros(groups.max() + 1, int)
-    block[groups] = place
-    size = place.max() + 1
-    return np.bincount(block[said], minlength=size).astype(float), np.bincount(block[said], values, minlength=size)
+    of = blocks[said]
+    return np.bincount(of, minlength=size).astype(float), np.bincount(of, values, minlength=size)
 
 
 def _over_blocks(weights: np.ndarray, sums: np.ndarray, sets: np.ndarray) -> np.ndarray:

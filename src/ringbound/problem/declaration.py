@@ -117,7 +117,7 @@ class Problem:
                 f"problem {self.name}: expected a group, the column of what is put in order together, of a ranking and of "
                 f"nothing else; got {self.group!r} of a {self.task.name}"
             )
-        own = [self.id, self.label, self.block, self.month, AT.name, SPLIT, *([self.group] if self.group else [])]
+        own = self.columns
         if len(set(own)) < len(own) or (taken := set(own) & set(self.features.names)):
             raise ProblemError(
                 f"problem {self.name}: expected columns that differ from each other and from features; "

@@ -94,7 +94,7 @@ class Regression(_Number):
             raise ProblemError(
                 f"regression: expected aim to be mean, median or a level between 0 and 1; got {self.aim!r}"
             )
-        if self.least not in (None, 0) or (self.least == 0 and self.aim != "mean"):
+        if self.least is not None and (type(self.least) is not float or self.least != 0 or self.aim != "mean"):
             raise ProblemError(
                 f"regression: expected least to be 0.0, of a mean, or None; got {self.least!r} of {self.aim}"
             )
@@ -126,6 +126,8 @@ class Regression(_Number):
     @property
     def headline(self) -> tuple[str, ...]:
         """The metrics worth a column."""
+        if self.least is not None:
+            return "poisson_deviance", "mae"
         return ("mae", "rmse") if isinstance(self.aim, str) else ("pinball", "below")
 
     @property
@@ -173,11 +175,11 @@ class Regression(_Number):
         return self.name, self.unit, self.aim, self.least
 
     def admits(self, y: np.ndarray) -> np.ndarray:
-        """Return which outcomes can be, (n,): finite ones and, for errors in percent, those above 0."""
+        """Return which outcomes can be, (n,): finite ones, from `least` on and, for errors in percent, above 0."""
         return np.isfinite(y) & ((y > 0) if self.relative else (y >= 0) if self.least == 0 else True)
 
     def check_labels(self, y: np.ndarray) -> None:
-        """Raise `ProblemError` unless outcomes are finite numbers that differ and, for errors in percent, above 0."""
+        """Raise `ProblemError` unless outcomes differ, are finite, from `least` on and, for errors in percent, above 0."""
         if not np.isfinite(y).all() or len(np.unique(y)) < 2:
             raise ProblemError("label: expected finite numbers that differ, for a regression")
         if self.relative and not (y > 0).all():

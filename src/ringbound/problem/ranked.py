@@ -41,9 +41,10 @@ class DiscountedGain:
         said, order = _in_order(y, p, groups)
         discounts = np.where(order.places < self.top, 1 / np.log2(order.places + 2), 0.0)
         gains = np.bincount(order.groups, order.expected * discounts, minlength=len(said))
-        best = np.r_[0.0, np.cumsum(1 / np.log2(np.arange(self.top) + 2))]
         relevant = np.bincount(order.groups, order.y, minlength=len(said)).astype(int)
-        return said, gains / best[np.minimum(relevant, self.top)]
+        seen = np.minimum(relevant, self.top)
+        best = np.r_[0.0, np.cumsum(1 / np.log2(np.arange(seen.max(initial=0)) + 2))]
+        return said, gains / best[seen]
 
     def __call__(self, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
         """Return the value where all rows of a weight above 0 are one group; NaN where they say nothing."""
@@ -54,7 +55,7 @@ class DiscountedGain:
 class ReciprocalRank:
     """MRR: one divided by the place at which the first relevant row stands, counted from 1.
 
-    Among rows of the same answer it stands where it does on average.
+    Of rows of the same answer any order is as likely, and the mean over these orders counts.
 
     >>> y, p, one = np.array([0.0, 1, 1]), np.array([0.9, 0.5, 0.1]), np.zeros(3, int)
     >>> ReciprocalRank().of_groups(y, p, one)[1].tolist()
@@ -64,11 +65,19 @@ class ReciprocalRank:
     def of_groups(self, y: np.ndarray, p: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the groups that say something, and the value of each."""
         said, order = _in_order(y, p, groups)
-        first = np.full(len(said), np.inf)
-        some = order.relevant > 0
-        stands = order.starts + (order.sizes + 1) / np.where(some, order.relevant + 1, 1)
-        np.minimum.at(first, order.run_groups[some], stands[some])
-        return said, 1 / first
+        _, first = np.unique(order.run_groups[order.relevant > 0], return_index=True)  # runs are in order
+        starts, sizes, relevant = (
+            part[order.relevant > 0][first] for part in (order.starts, order.sizes, order.relevant)
+        )
+        values, before = (
+            np.zeros(len(said)),
+            np.ones(len(said)),
+        )  # `before`: the chance that none stood earlier in the run
+        for place in range(int((sizes - relevant).max(initial=-1)) + 1):
+            chance = np.divide(relevant, sizes - place, out=np.ones(len(said)), where=sizes - place > relevant)
+            values += before * chance / (starts + place + 1)
+            before *= 1 - chance
+        return said, values
 
     def __call__(self, y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
         """Return the value where all rows of a weight above 0 are one group; NaN where they say nothing."""

@@ -40,6 +40,10 @@ class MadeWith(Record):
     references: dict[str, dict[str, Any]]
 
 
+MOST_APART = 0.05
+"""The share of groups that may reach over blocks, as searches do that last over midnight."""
+
+
 @dataclass(frozen=True)
 class Rows(Shown):
     """Rows of a training table, with the questions behind them."""
@@ -237,6 +241,19 @@ def write_training_table(
     MadeWith(features.hash, features.names, used).write(out / MADE_WITH)
 
 
+def _check_groups(table: pd.DataFrame, problem: Problem) -> None:
+    if unknown := int(table[problem.group].isna().sum()):
+        raise ProblemError(
+            f"problem {problem.name}: expected a {problem.group} for every row, to put it in order in; {unknown} have none"
+        )
+    apart = float((table.groupby(problem.group)[problem.block].nunique() > 1).mean())
+    if apart > MOST_APART:
+        raise ProblemError(
+            f"problem {problem.name}: expected the rows of one {problem.group} to be of one {problem.block}; "
+            f"{apart:.0%} are of several; declare another group, like a search, or another block"
+        )
+
+
 def read_training_table(folder: Path, problem: Problem) -> TrainingTable:
     """Read a training table; an error says where it does not fit the declaration of the problem.
 
@@ -264,6 +281,8 @@ def read_training_table(folder: Path, problem: Problem) -> TrainingTable:
         )
     if repeated := int(table[problem.id].duplicated().sum()):
         raise ProblemError(f"problem {problem.name}: expected {problem.id} to be unique; {repeated} come again")
+    if problem.group:
+        _check_groups(table, problem)
     try:
         outcomes = problem.task.encode(table[problem.label].dropna())
     except (ValueError, TypeError) as error:

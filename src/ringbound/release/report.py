@@ -4,6 +4,7 @@ Both sides come from their revisions: small files from git, outputs from DVC's c
 What is missing is said in its place, and the rest is reported.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,7 +137,9 @@ def _metrics(judged: Judgement) -> Iterator[str]:
 
 
 def _bar(value: float, low: float, high: float, width: int = 21) -> str:
-    """Draw an interval around zero: as wide as its farther end."""
+    """Draw an interval around zero, as wide as its farther end; nothing where one of its numbers is none."""
+    if not all(map(math.isfinite, (value, low, high))):
+        return ""
     reach = max(abs(low), abs(high), abs(value)) or 1.0
     place = lambda x: round((x / reach + 1) / 2 * (width - 1))  # noqa: E731
     marks = [" "] * width

@@ -53,7 +53,9 @@ def _enumerated(task: Task) -> dict[str, Any]:
 
 
 def _example(task: Task) -> Any:
-    return task.classes[0] if task.classes else True if task.outcome == "boolean" else 1.5
+    if task.classes:
+        return task.classes[0]
+    return True if task.outcome == "boolean" else 1 if task.whole else 1.5
 
 
 def _number(task: Task, outcome: Any) -> float:

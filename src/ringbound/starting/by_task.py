@@ -5,7 +5,7 @@ import pandas as pd
 
 from ringbound.problem.numbers import Count, Regression
 from ringbound.starting.code import literal, mapping_of
-from ringbound.starting.history import guesses_of, panel_of
+from ringbound.starting.history import guesses_of
 from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
 
 UNEVEN = 0.5
@@ -64,17 +64,18 @@ def baseline_of(roles: Roles, known_h: float) -> str:
 
     A table is a series where no two rows are of one time, or several, where none are of one time and site.
     """
-    panel = panel_of(roles)
-    one = panel.values if panel else pd.Series(0, roles.time.values.index)
+    one = roles.panel.values if roles.panel else pd.Series(0, roles.time.values.index)
     table = pd.DataFrame({"time": roles.time.values, "one": one, "y": outcome_numbers(roles)}).dropna()
     if roles.task in BY_CLASS or table.duplicated(["time", "one"]).any():
         return ""
+    task, y = _number_task(roles), table["y"].to_numpy()
     errors = {
-        name: float((_earlier(table, hours) - table["y"]).abs().mean())
+        name: float(np.nanmean(task.losses(y, _earlier(table, hours).to_numpy())))
         for name, hours in guesses_of(roles, known_h).items()
     }
-    by_hour_of_day = table.groupby(["one", table["time"].dt.hour])["y"].transform("mean")
-    known = {name: error for name, error in errors.items() if error < float((table["y"] - by_hour_of_day).abs().mean())}
+    by_hour_of_day = table.groupby(["one", table["time"].dt.hour])["y"].transform("mean").to_numpy()
+    limit = float(task.losses(y, by_hour_of_day).mean())
+    known = {name: error for name, error in errors.items() if error < limit}
     return min(known, key=lambda name: known[name], default="")
 
 

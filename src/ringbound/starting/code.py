@@ -83,7 +83,13 @@ def literal(value: Any) -> str:
 
 def field_of(column: Column, roles: Roles) -> str:
     """Return the declaration of a request's field."""
-    kind = "timestamp" if column.kind == "timestamp" else "category" if column in roles.categories else "number"
+    kind = (
+        "timestamp"
+        if column.kind == "timestamp"
+        else "category"
+        if column in roles.categories or column is roles.group
+        else "number"
+    )
     value = _example(column)
     parts = [column.name, kind, column.original, str(value) if kind == "category" else value]
     text = ", ".join(map(literal, parts))
@@ -100,7 +106,7 @@ def field_of(column: Column, roles: Roles) -> str:
 def contract_of(roles: Roles, identity: str) -> str:
     """Return the columns of the contract of what is asked."""
     lines = [f'"{identity}": pa.Column(nullable=False),'] if roles.id else []
-    lines += [f'"{roles.group.name}": pa.Column(nullable=False),'] if roles.group else []
+    lines += [f'"{roles.group.name}": pa.Column(str, nullable=False),'] if roles.group else []
     for column in roles.fields:
         nullable = f", nullable={bool(column.missing)}"
         if column.kind == "timestamp":
@@ -186,10 +192,11 @@ def examples_of(roles: Roles, horizon_h: float, mature_h: float) -> str:
     rows = []
     for row in last:
         plain = {}
-        for column in roles.fields:
+        for column in roles.asked:
             value = column.values.iloc[row]
             value = _plain(value + later if column.kind == "timestamp" else value)
-            plain[column.name] = str(value) if column in roles.categories and value is not None else value
+            is_text = column in roles.categories or column is roles.group
+            plain[column.name] = str(value) if is_text and value is not None else value
         at = times.iloc[row] + later - pd.Timedelta(hours=horizon_h)
         rows.append(plain | {"at": _plain(at)})
     return "[\n" + "".join(f"    {_indented(mapping_of(row))},\n" for row in rows) + "]"

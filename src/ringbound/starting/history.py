@@ -29,47 +29,43 @@ def views_of(roles: Roles, known_h: float) -> tuple[str, str]:
     days = max(1, (times.max() - times.min()).days)
     counts = times.dt.floor("D").value_counts()
     a_day = float(counts.mean())
-    spans = [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
+    spans = _spans(days)
     recent = spans[: SPANS.index("28d") + 1]
     classes = roles.task in BY_CLASS
     parts = [f"{key}=({what}, {quoted([*(['3h'] if a_day >= 12 else []), *recent])})" for key, what in _measures(roles)]
     if not classes:
         parts.append(f'last=("last", "outcome", {quoted([recent[-1]])})')
-        if hours := _same_hours(times, days, 1, known_h):
-            parts.append(f'same_hour=("mean", "outcome", {quoted([f"1h, {hour:g}h ago" for hour in hours])})')
+        parts += _same_hour(_same_hours(times, days, 1, known_h))
     if counts.min() < counts.max() and len(counts) > 2:
         parts.append(f'number=("count", "{recent[0]}")')
     views = [_view("all", "[]", parts)]
     if by_week(roles):
         parts = [f'{key}=({what}, ["28d"])' for key, what in _measures(roles)]
         views.append(_view("this_hour", '"hour_of_week"', parts))
-    panel = None if classes else panel_of(roles)
     for column in roles.entities:
         some = _spans_of(column, len(times), days)
         parts = [f"{key}=({what}, {quoted(some)})" for key, what in _measures(roles)]
         parts.append(f'number=("count", "{some[-1]}")')
         parts += [] if classes else [f'last=("last", "outcome", "{some[-1]}")']
-        if column is panel and (hours := _same_hours(times, days, column.distinct, known_h)):
-            parts.append(f'same_hour=("mean", "outcome", {quoted([f"1h, {hour:g}h ago" for hour in hours])})')
+        parts += _same_hour(_same_hours(times, days, column.distinct, known_h)) if column is roles.panel else []
         views.append(_view(f"by_{column.name}", f'"{column.name}"', parts))
     return "\n".join(views), f"all_{_measures(roles)[0][0]}_{recent[-1]}"
 
 
+def _same_hour(hours: Sequence[float]) -> list[str]:
+    return [f'same_hour=("mean", "outcome", {quoted([f"1h, {hour:g}h ago" for hour in hours])})'] if hours else []
+
+
+def _spans(days: int) -> list[str]:
+    """Return the windows that a table of so many days goes back three times."""
+    return [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
+
+
 def _spans_of(column: Column, rows: int, days: int) -> list[str]:
     """Return the windows in which there usually is a row of one of a column's values."""
-    spans = [span for span in SPANS if 3 * int(span[:-1]) <= days] or ["1d"]
+    spans = _spans(days)
     a_day = rows / column.distinct / days
     return [span for span in spans if a_day * int(span[:-1]) >= 0.3][:3] or [spans[-1]]
-
-
-def panel_of(roles: Roles) -> Column | None:
-    """Return that by which a table is several series, like its sites: each has one row a time, and all together have more."""
-    if not roles.time.values.dropna().duplicated().any():
-        return None
-    for column in roles.entities:
-        if not pd.DataFrame({"time": roles.time.values, "one": column.values}).dropna().duplicated().any():
-            return column
-    return None
 
 
 def _same_hours(times: pd.Series, days: int, series: int, known_h: float) -> list[float]:
@@ -85,13 +81,14 @@ def _same_hours(times: pd.Series, days: int, series: int, known_h: float) -> lis
 
 def guesses_of(roles: Roles, known_h: float) -> dict[str, float]:
     """Return the features of series that guess their outcome as they are, each with how many hours before it was."""
-    every, panel = roles.time.values.dropna(), panel_of(roles)
-    times = every.drop_duplicates().sort_values()
-    step_h = float(times.diff().dt.total_seconds().median()) / 3600
-    days = max(1, (times.max() - times.min()).days)
-    longest = [span for span in SPANS[:3] if 3 * int(span[:-1]) <= days][-1:] or ["1d"]
+    every, panel = roles.time.values.dropna(), roles.panel
+    one = panel.values if panel else pd.Series(0, roles.time.values.index)
+    times = pd.DataFrame({"time": roles.time.values, "one": one}).dropna().drop_duplicates().sort_values("time")
+    step_h = float(times.groupby("one")["time"].diff().dt.total_seconds().median()) / 3600
+    days = max(1, (every.max() - every.min()).days)
     last = math.ceil(round(known_h / step_h, 6)) * step_h if step_h else known_h
-    view, spans = (f"by_{panel.name}", _spans_of(panel, len(every), days)) if panel else ("all", longest)
+    view = f"by_{panel.name}" if panel else "all"
+    spans = _spans_of(panel, len(every), days) if panel else [span for span in _spans(days) if span in SPANS[:3]]
     hours = _same_hours(every, days, panel.distinct if panel else 1, known_h)
     return {
         f"{view}_last_{spans[-1]}": last,

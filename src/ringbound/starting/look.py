@@ -4,13 +4,10 @@ table = look(Path("rentals.csv"), zone="")
 table.columns["hour"].kind
 """
 
-import glob
-import json
 import keyword
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,16 +17,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ringbound.data.conversion import convert
-from ringbound.data.files import Files
-from ringbound.data.sources import columns_of_records
 from ringbound.data.tables import to_pandas
 from ringbound.data.values import MISSING, Kind
-from ringbound.errors import SourceError, one_line
+from ringbound.errors import SourceError
+from ringbound.starting.read import read_raw
 
-SEPARATORS = ",;\t|"
 NOTHING = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "?", "-")
 """Texts that mean nothing where all else in a column is a number or a time."""
 KINDS: tuple[Kind, ...] = ("integer", "number", "timestamp", "boolean", "string")
@@ -97,7 +91,7 @@ def look(path: Path, *, zone: str = "") -> Look:
         ZoneInfo(zone or "UTC")
     except (KeyError, ValueError, OSError):
         raise SourceError(f"--zone: expected a time zone like Europe/Berlin; got {zone!r}") from None
-    raw, options = _read(path)
+    raw, options = read_raw(path)
     if not raw or not len(next(iter(raw.values()))):
         raise SourceError(f"{path.name}: expected rows; it has none")
     if len(raw) > MOST_COLUMNS:
@@ -182,89 +176,10 @@ RESERVED = {
         "prediction_id",
         "recorded",
     ),
-    *("explanation", "local_clock"),
+    *("explanation", "local_clock", "ranked_within"),
+    *("block", "truth", "baseline", "full", "reduced", "default", "prior"),
 }
 """Names that a workspace's own code has."""
-
-
-def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """Return each column's values as they came, and how they were read."""
-    name = path.name
-    try:
-        if name.endswith(".parquet"):
-            table = pq.read_table(path)
-            return {column: table[column] for column in table.column_names}, {}
-        if name.endswith((".jsonl", ".ndjson")):
-            return _records(path), {}
-        return _csv(path)
-    except (pa.ArrowException, OSError, EOFError) as error:
-        raise SourceError(f"{name}: cannot be read: {one_line(error)}") from error
-
-
-def _records(path: Path) -> dict[str, list[Any]]:
-    records = []
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path.name}: expected UTF-8; byte {error.start} is not; store it as UTF-8") from error
-    for line in filter(str.strip, text.split("\n")):
-        with suppress(ValueError, RecursionError):  # ingest puts such a line aside, with the reason
-            record = json.loads(line)
-            records += [record] if isinstance(record, dict) else []
-    if not records:
-        raise SourceError(f"{path.name}: expected an object on each line; none is")
-    return columns_of_records(records, dict.fromkeys(name for record in records for name in record))
-
-
-def _csv(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    options: dict[str, Any] = {}
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            headers = [_header(path, mark, encoding) for mark in SEPARATORS]
-            most = max(len(one) for one in headers)
-            separator, header = next(one for one in zip(SEPARATORS, headers, strict=True) if len(one[1]) == most)
-            options = {"separator": separator} if separator != "," else {}
-            options |= {"encoding": encoding} if encoding != "utf-8" else {}
-            declared = dict.fromkeys(header, "string")
-            rows = Files(path.with_name(glob.escape(path.name)), declared, **options).read(None, pd.Timestamp.max).rows
-            return {column: pa.array(rows[column], pa.string(), from_pandas=True) for column in declared}, options
-        except UnicodeDecodeError:
-            continue
-        except SourceError as error:
-            if "text; byte" not in str(error):
-                raise
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            raise SourceError(f"{path.name}: cannot be read as CSV: {one_line(error)}") from error
-    raise SourceError(f"{path.name}: expected text in UTF-8 or Windows-1252; store it as UTF-8")
-
-
-def _header(path: Path, separator: str, encoding: str) -> list[str]:
-    options: Any = {"header": None, "nrows": 1, "dtype": str, "keep_default_na": False}
-    return list(pd.read_csv(path, sep=separator, encoding=encoding, **options).iloc[0])
-
-
-def _conventions(raw: Mapping[str, pa.Array], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what counts as missing, and which mark numbers have, where columns of numbers and times tell."""
-    nothing: set[str] = set()
-    words: set[str] = set()
-    commas = points = False
-    for values in raw.values():
-        texts = pd.Series(_sample(values), dtype=object).dropna()
-        plain = texts[~texts.isin(NOTHING)].astype("str")
-        marks = set(texts[texts.isin(NOTHING)])
-        points |= (
-            len(plain) > 0 and bool(plain.str.fullmatch(r"\s*[+-]?\d*\.\d+\s*").any()) and _all(plain, r"[+-]?[\d.]+")
-        )
-        with_comma = plain[plain.str.contains(",")]
-        german = len(with_comma) > 0 and _all(plain, r"[+-]?\d+(,\d+)?") and not _all(with_comma, r"[+-]?\d{1,3},\d{3}")
-        commas |= german
-        numbers = pa.array(plain.str.replace(",", ".") if german else plain, pa.string())
-        fits = len(plain) > 0 and any(not _refused(numbers, kind, (), "UTC") for kind in ("number", "timestamp"))
-        nothing |= marks if fits else set()
-        words |= set() if fits else marks
-    marks = nothing - words  # what is a text elsewhere is not nothing
-    found: dict[str, Any] = {"missing": [*MISSING, *sorted(marks)]} if marks else {}
-    return found | ({"decimal": ","} if commas and not points and options.get("separator") == ";" else {})
 
 
 def _all(texts: pd.Series, pattern: str) -> bool:
@@ -311,3 +226,27 @@ def _typed(values: Any, options: Mapping[str, Any], zone: str) -> tuple[Kind, pd
                 if len(refused) <= few * (series.notna().sum() + len(refused)):
                     return kind, series, len(refused), clock is not None
     return "string", pd.Series([None] * len(values), dtype="str"), len(values), False  # lists or objects
+
+
+def _conventions(raw: Mapping[str, pa.Array], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts as missing, and which mark numbers have, where columns of numbers and times tell."""
+    nothing: set[str] = set()
+    words: set[str] = set()
+    commas = points = False
+    for values in raw.values():
+        texts = pd.Series(_sample(values), dtype=object).dropna()
+        plain = texts[~texts.isin(NOTHING)].astype("str")
+        marks = set(texts[texts.isin(NOTHING)])
+        points |= (
+            len(plain) > 0 and bool(plain.str.fullmatch(r"\s*[+-]?\d*\.\d+\s*").any()) and _all(plain, r"[+-]?[\d.]+")
+        )
+        with_comma = plain[plain.str.contains(",")]
+        german = len(with_comma) > 0 and _all(plain, r"[+-]?\d+(,\d+)?") and not _all(with_comma, r"[+-]?\d{1,3},\d{3}")
+        commas |= german
+        numbers = pa.array(plain.str.replace(",", ".") if german else plain, pa.string())
+        fits = len(plain) > 0 and any(not _refused(numbers, kind, (), "UTC") for kind in ("number", "timestamp"))
+        nothing |= marks if fits else set()
+        words |= set() if fits else marks
+    marks = nothing - words  # what is a text elsewhere is not nothing
+    found: dict[str, Any] = {"missing": [*MISSING, *sorted(marks)]} if marks else {}
+    return found | ({"decimal": ","} if commas and not points and options.get("separator") == ";" else {})

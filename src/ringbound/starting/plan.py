@@ -95,9 +95,10 @@ def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
 
 def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict[str, str]:
     columns = [column for column in table.columns.values() if column.original not in roles.aside]
-    names = [identity, *(column.name for column in [*_group(roles), *roles.fields]), roles.label.name]
+    names = [identity, *(column.name for column in roles.asked), roles.label.name]
     kinds = {column.name: column.kind for column in columns} | {"row_id": "string"}
-    texts_of = [roles.label.name] if roles.task == "multiclass" and roles.label.kind != "string" else []
+    named = [roles.label if roles.task == "multiclass" else None, roles.group]
+    texts_of = [column.name for column in named if column and column.kind != "string"]
     kinds |= dict.fromkeys(texts_of, "string")
     row_columns = {name: "string" if kinds[name] == "boolean" else kinds[name] for name in dict.fromkeys(names)}
     booleans = [column.name for column in columns if column.kind == "boolean" and column.name in names]
@@ -115,7 +116,7 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
             [
                 ", an id for every row" * (roles.id is None),
                 ", yes and no for true and false" * bool(booleans),
-                ", the class as a text" * bool(texts_of),
+                ", names as texts" * bool(texts_of),
             ]
         ),
         "with_id": (
@@ -150,7 +151,7 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
         "period": periods.of_rows,
         "valid": str(periods.valid),
         "test": str(periods.test),
-        "request": "\n".join(f"    {field_of(column, roles)}," for column in roles.fields),
+        "request": "\n".join(f"    {field_of(column, roles)}," for column in roles.asked),
         "functions": functions_of(roles),
         "event_fields": event_fields_of(roles, y),
         "scale": str(scale_of(y)),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ringbound.errors import ProblemError
 from ringbound.problem.multiclass import MOST_CLASSES
+from ringbound.problem.training import MOST_APART
 from ringbound.starting.leaks import parts_of, share_told
 from ringbound.starting.look import FEW, Column, Look
 
@@ -23,6 +24,9 @@ FEWEST_COUNTED, MOST_COUNTED = 10, 10_000
 """Whole numbers are taken for counts where the least is at most the one and the largest at most the other."""
 FEWEST_OF_CLASS = 20
 FEWEST_GROUPS = 50
+LEAST_OF_SERIES = 50
+"""Rows of each series, on average."""
+FIELDS_OF_EVENTS = ("id", "time", "available_at")
 MOST_TEXTS = 200
 """Different texts beyond which a column is no category of its own; it may still be looked up by."""
 TELLS: dict[Task, float] = {"regression": 0.95, "count": 0.95, **dict.fromkeys(BY_CLASS, 0.8)}
@@ -46,6 +50,8 @@ class Roles:
     times: list[Column]
     entities: list[Column]
     """Those of which the history is worth looking up, the best first."""
+    panel: Column | None
+    """That of them by which a table is several series, like its sites."""
     aside: dict[str, str]
     share: dict[str, float] = field(default_factory=dict)
 
@@ -53,6 +59,11 @@ class Roles:
     def fields(self) -> list[Column]:
         """What is known when the question is asked."""
         return [self.time, *self.categories, *self.numbers, *self.times]
+
+    @property
+    def asked(self) -> list[Column]:
+        """What a request has: what is known, and of a ranking the group, which nothing is learnt from."""
+        return [*([self.group] if self.group else []), *self.fields]
 
 
 def assign_roles(
@@ -81,26 +92,28 @@ def assign_roles(
             "--group: expected a column for a ranking, of what is put in order together, and for nothing else"
         )
     kind, yes = _task_of(target, "ranking" if group else task)
-    within = _group_of(table, group, (target, when)) if group else None
+    within = _group_of(table, group, target, when, yes) if group else None
     taken = {column.original for column in (target, when, within) if column}
     identity = _id_of(table, key, taken)
     y = _outcomes(target, kind, yes)
     taken |= {identity.original} if identity else set()
     aside = _leavings(table, taken, when, horizon_h)
     left = [column for name, column in table.columns.items() if name not in aside and name not in taken]
+    panel = None if kind in BY_CLASS else _panel_of(left, when)
     aside |= parts_of(target, left, y) if kind in ("regression", "count") else {}
     early = np.argsort(when.values.to_numpy(), kind="stable")[: 2 * table.rows // 3]
     share = {column.original: share_told(column.values.iloc[early], y[early]) for column in left}
     for name, part in share.items():
-        if part > TELLS[kind] and name not in aside:
+        if part > TELLS[kind] and name not in aside and not (panel and name == panel.original):
             aside[name] = f"tells {part:.0%} of the outcome by itself: known only with it?"
     left = [column for column in left if column.original not in aside]
     texts = [column for column in left if column.kind in ("string", "boolean")]
     entities = [
-        column
-        for column in texts
-        if 2 <= column.distinct <= table.rows / 5 and column.name not in ("id", "time", "available_at")
+        column for column in texts if 2 <= column.distinct <= table.rows / 5 and column.name not in FIELDS_OF_EVENTS
     ]
+    entities = sorted(entities, key=lambda c: (c is not panel, -share[c.original]))
+    if panel and panel not in entities:
+        entities = [panel, *entities]
     wide = {column.original for column in texts if column.distinct > MOST_TEXTS and column not in entities}
     aside |= dict.fromkeys(sorted(wide), "has nearly as many values as rows: a name or free text")
     return Roles(
@@ -113,7 +126,8 @@ def assign_roles(
         numbers=[c for c in left if c not in texts and c.kind != "timestamp"],
         categories=[c for c in texts if c.original not in wide],
         times=[c for c in left if c.kind == "timestamp"],
-        entities=sorted(entities, key=lambda c: -share[c.original])[:3],
+        entities=entities[:3],
+        panel=panel,
         aside=aside,
         share=share,
     )
@@ -219,15 +233,38 @@ def _outcomes(label: Column, task: Task, yes: str) -> np.ndarray:
     return is_yes.where(label.values.notna()).to_numpy()
 
 
-def _group_of(table: Look, name: str, others: Sequence[Column]) -> Column:
+def _panel_of(columns: Sequence[Column], when: Column) -> Column | None:
+    """Return that by which a table is several series: of each there is one row a time, where all together have several."""
+    if when.values.dropna().duplicated().mean() < 0.3:
+        return None
+    for column in columns:
+        few = 2 <= column.distinct <= len(when.values) / LEAST_OF_SERIES and column.name not in FIELDS_OF_EVENTS
+        if not few or column.kind not in ("string", "boolean", "integer"):
+            continue
+        if not pd.DataFrame({"time": when.values, "one": column.values}).dropna().duplicated().any():
+            return column
+    return None
+
+
+def _group_of(table: Look, name: str, target: Column, when: Column, yes: str) -> Column:
     """Return the column of what is put in order together."""
     column = _named(table, name, "--group")
-    if column in others:
+    if column in (target, when):
         raise ProblemError(f"--group: expected another column than the label and the time; got {name!r}")
-    if column.missing or column.distinct < FEWEST_GROUPS or 2 * column.distinct > table.rows:
+    if missing := int(column.values.isna().sum()):
+        raise ProblemError(f"--group: expected the group of every row; {missing:,} have none in {name!r}")
+    rows = pd.DataFrame(
+        {"group": column.values, "day": when.values.dt.floor("D"), "yes": _outcomes(target, "ranking", yes)}
+    )
+    groups = rows.groupby("group").agg(days=("day", "nunique"), least=("yes", "min"), most=("yes", "max"))
+    if (told := int((groups["least"] < groups["most"]).sum())) < FEWEST_GROUPS:
         raise ProblemError(
-            f"--group: expected {FEWEST_GROUPS} groups or more, of two rows or more, and the group of every row in {name!r}; "
-            f"got {column.distinct:,} in {table.rows:,} rows, and {column.missing:.1%} of the rows without"
+            f"--group: expected {FEWEST_GROUPS} groups or more in which some rows are {yes!r} and some are not; "
+            f"{told:,} of {len(groups):,} in {name!r} are so"
+        )
+    if (apart := float((groups["days"] > 1).mean())) > MOST_APART:
+        raise ProblemError(
+            f"--group: expected the rows of one {name!r} to be of one day, like those of a search; {apart:.0%} are of several"
         )
     return column
 

@@ -4,6 +4,7 @@ import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ringbound import workspace
 from ringbound.errors import RecordError, RingboundError
@@ -12,6 +13,7 @@ from ringbound.evaluation.records import Ladder, Metrics
 from ringbound.models.facts import FACTS as BUNDLE
 from ringbound.models.facts import BundleFacts, ModelFacts
 from ringbound.problem.declaration import load_problem
+from ringbound.problem.tasks import task_from_json
 from ringbound.problem.training import MADE_WITH, MadeWith
 from ringbound.release.gates import Gates, Verdict
 from ringbound.workspace import layout
@@ -57,14 +59,20 @@ def changes(root: Path) -> list[str]:
     for name, kind in RECORDS.items():
         if (root / name).is_file():
             try:
-                kind.read(root / name)
-            except RecordError as error:
+                _read(kind, root / name)
+            except RingboundError as error:
                 lines.append(str(error))
     try:
         Gates.from_section(workspace.load_yaml(root / "params.yaml").get("gates"))
     except RingboundError as error:
         lines.append(str(error))
     return lines
+
+
+def _read(kind: Any, file: Path) -> None:
+    found = kind.read(file)
+    if isinstance(found, ModelFacts | EvaluationFacts):
+        task_from_json(found.task)
 
 
 def says(root: Path) -> tuple[str, list[str]]:

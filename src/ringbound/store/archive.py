@@ -118,7 +118,8 @@ class Archive:
             _filled(TABLES[kind].c[name], column) for name, column in zip(read, found.itercolumns(), strict=True)
         ]
         rows = map(row_of(tuple(read))._make, zip(*(column.to_pylist() for column in columns), strict=True))
-        once = {identity(row): row for identity in [attrgetter(*IDENTITY[kind])] for row in rows}
+        identity = attrgetter(*IDENTITY[kind])
+        once = {identity(row): row for row in rows}
         return list(map(row_of(tuple(wanted))._make, (row[: len(wanted)] for row in once.values())))
 
     def _check(self, part: str) -> None:
@@ -190,7 +191,7 @@ def move(
 @lru_cache
 def row_of(names: tuple[str, ...]) -> Any:
     """Return the type of rows that have these columns."""
-    return namedtuple("row_of", names)  # the names come from a table
+    return namedtuple("Row", names)
 
 
 def _schema(table: sa.Table) -> Any:

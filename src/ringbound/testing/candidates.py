@@ -6,7 +6,7 @@ import optuna
 from ringbound.errors import BundleError
 from ringbound.models.candidates import Candidate
 from ringbound.models.rung import Model
-from ringbound.problem.classification import Classification
+from ringbound.problem.classification import Classification, Ranking
 from ringbound.problem.multiclass import Multiclass
 from ringbound.problem.numbers import Count, Regression
 from ringbound.problem.task import Costs, Task
@@ -14,6 +14,7 @@ from ringbound.problem.task import Costs, Task
 SIZES = [0, 0, 4]
 TASKS: dict[str, Task] = {
     "classification": Classification(Costs(1, 1)),
+    "ranking": Ranking(),
     "regression": Regression(),
     "median": Regression(aim="median"),
     "quantile": Regression(aim=0.9),

@@ -183,7 +183,7 @@ def test_models_of_other_classes_are_not_compared(tmp_path):
     write_evaluation(tmp_path, result.rows, result.answers, by, result.bundle.model)
     one = read_evaluation(tmp_path)
     other = replace(one, facts=replace(one.facts, task=Multiclass(("early", "late", "lost")).to_json()))
-    with pytest.raises(ModelError, match=r"got multiclass of \('early', 'late', 'lost'\) and multiclass of"):
+    with pytest.raises(ModelError, match=r"got a multiclass of \('early', 'late', 'lost'\) and a multiclass of"):
         compare(other, one, **OPTIONS)
 
 

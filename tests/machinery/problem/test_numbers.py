@@ -20,6 +20,7 @@ TASKS = [
     Regression(aim="median"),
     Regression(aim=0.9),
     Regression(relative=True),
+    Regression(least=0.0),
     Count(),
 ]
 
@@ -60,6 +61,24 @@ def test_metrics_are_those_of_scikit_learn():
 @pytest.mark.parametrize("task", TASKS, ids=str)
 def test_a_task_survives_json(task):
     assert task_from_json(task.to_json()) == task
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"least": 1.0}, {"least": False}, {"least": 0}, {"aim": "median", "least": 0.0}, {"aim": 0.9, "least": 0.0}],
+)
+def test_only_a_mean_has_a_least_and_that_is_nothing(given):
+    with pytest.raises(ProblemError, match=r"regression: expected least to be 0\.0, of a mean, or None"):
+        Regression(**given)
+
+
+def test_what_is_never_negative_is_judged_by_the_spread_that_grows_with_it():
+    task = Regression(least=0.0)
+    assert (task.link, task.loss, task.headline) == ("log", "poisson_deviance", ("poisson_deviance", "mae"))
+    assert task.asks != Regression().asks
+    assert task.admits(np.array([0.0, -1.0, 2.5, np.inf])).tolist() == [True, False, True, False]
+    with pytest.raises(ProblemError, match=r"label: expected numbers of at least 0; got -1; declare least=None"):
+        task.check_labels(np.array([-1.0, 2.0]))
 
 
 def test_a_task_of_another_version_is_one_line():

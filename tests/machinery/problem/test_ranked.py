@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import permutations
+from shutil import copytree, rmtree
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from ringbound.errors import ProblemError
 from ringbound.evaluation.answers import read_evaluation, write_evaluation
 from ringbound.evaluation.comparison import compare
 from ringbound.evaluation.ladder import evaluate_ladder
-from ringbound.evaluation.uncertainty import bootstrap, resample
+from ringbound.evaluation.uncertainty import resample
 from ringbound.problem.metrics import at_most_one, higher_is_better
 from ringbound.problem.ranked import DiscountedGain, ReciprocalRank
 from ringbound.problem.tasks import task_from_json
+from ringbound.problem.training import read_training_table
+from ringbound.release.report import _bar
 from ringbound.testing import examples
 from ringbound.testing.parcels import PROBLEM
 
@@ -46,7 +49,7 @@ def test_gains_are_those_of_scikit_learn_also_where_answers_are_equal(seed, top)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_first_relevant_row_stands_where_it_does_on_average(seed):
+def test_of_rows_of_the_same_answer_every_order_counts_alike(seed):
     y, p, groups = groups_of(seed, n=24, sizes=6)
     said, values = ReciprocalRank().of_groups(y, p, groups)
     assert said.tolist() == mixed(y, groups)
@@ -54,7 +57,7 @@ def test_the_first_relevant_row_stands_where_it_does_on_average(seed):
         here, answers = y[groups == one], p[groups == one]
         orders = [o for o in permutations(range(len(here))) if all(np.diff(answers[list(o)]) <= 0)]
         places = [next(place for place, row in enumerate(order, start=1) if here[row]) for order in orders]
-        assert value == pytest.approx(1 / np.mean(places), abs=1e-12)
+        assert value == pytest.approx(np.mean(1 / np.array(places)), abs=1e-12)
 
 
 def test_where_no_group_says_anything_there_is_no_value():
@@ -76,12 +79,13 @@ def test_a_resampled_set_has_the_mean_over_the_groups_of_its_blocks():
         assert left == pytest.approx(values[said % 7 != block].mean())
 
 
-def test_rows_of_one_group_in_two_blocks_are_not_put_in_order_together():
-    y, p = np.array([1.0, 0, 0, 1]), np.array([0.9, 0.1, 0.9, 0.1])
-    found = bootstrap(
-        y, p, np.array([0, 0, 1, 1]), {"mrr": ReciprocalRank()}, draws=10, seed=1, groups=np.array(["a"] * 4)
-    )
-    assert found["mrr"].value == 0.75
+def test_a_group_that_reaches_into_another_block_stays_whole_and_counts_where_it_begins():
+    y, p = np.array([0.0, 1, 0, 1]), np.array([0.9, 0.5, 0.8, 0.7])
+    found = resample(
+        y, p, np.array([0, 0, 1, 1]), {"mrr": ReciprocalRank()}, draws=30, seed=1, groups=np.array(["a", "b", "b", "a"])
+    )["mrr"]
+    assert found.value == 0.5, "neither group is cut apart"
+    assert np.isnan(found.drawn[found.counts[:, 0] == 0]).all(), "both count in the first block"
 
 
 def test_a_ranking_is_measured_kept_and_compared_by_group(tmp_path):
@@ -99,12 +103,42 @@ def test_a_ranking_is_measured_kept_and_compared_by_group(tmp_path):
     past = replace(past, problem=RANKED, table=past.table.assign(courier=0))
     write_evaluation(tmp_path, ranked, result.answers, slices_of(ranked, past), facts)
     kept = read_evaluation(tmp_path)
-    assert kept.rows["group"].tolist() == table["courier"].tolist()
+    assert kept.rows["ranked_within"].tolist() == table["courier"].tolist()
     assert kept.task == TASK
     found = compare(kept.of_baseline(), kept, draws=50, seed=1, least_rows=30)
     assert found.metrics["ndcg"].judgement == "better"
     assert found.metrics["ndcg"].after == pytest.approx(full.value)
     assert "Ranking" in str(result.figure().figure.axes[0].get_title())
+    told_all = replace(kept, rows=kept.rows.assign(truth=1.0))
+    silent = compare(told_all.of_baseline(), told_all, draws=50, seed=1, least_rows=30).metrics["ndcg"]
+    assert silent.judgement == "inconclusive"
+    assert _bar(silent.change.value, silent.change.low, silent.change.high) == ""
+
+
+def test_a_slice_may_be_called_group(tmp_path):
+    rows, result = examples.later(), examples.evaluation()
+    by = slices_of(rows, examples.past()).rename(columns={"depot": "group"})
+    assert "group" in by
+    write_evaluation(tmp_path, rows, result.answers, by, examples.bundle().model)
+    assert "group" in read_evaluation(tmp_path).facts.slices
+
+
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [
+        (lambda n: np.where(np.arange(n) % 7, np.arange(n) // 3, np.nan), "expected a courier for every row"),
+        (lambda n: np.arange(n) % 50, "expected the rows of one courier to be of one day; 100% are of several"),
+    ],
+)
+def test_groups_that_cannot_be_put_in_order_are_refused(tmp_path, groups, says):
+    table = examples.training().table
+    table = table.assign(courier=groups(len(table)))
+    copytree(examples.folder() / "features", tmp_path / "features")
+    rmtree(tmp_path / "features/table")
+    (tmp_path / "features/table").mkdir()
+    table.to_parquet(tmp_path / "features/table/all.parquet")
+    with pytest.raises(ProblemError, match=says):
+        read_training_table(tmp_path / "features", RANKED)
 
 
 @pytest.mark.parametrize(

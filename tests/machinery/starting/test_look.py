@@ -7,6 +7,7 @@ import pytest
 from ringbound.data.files import Files
 from ringbound.errors import SourceError
 from ringbound.starting.look import identifier, look
+from ringbound.starting.read import read_raw
 
 
 def kinds_of(file, **more) -> dict[str, str]:
@@ -144,3 +145,18 @@ def test_dates_are_days_of_the_zone_that_is_given(put):
 def test_a_column_with_few_values_is_what_they_are(put):
     few = ["2020-05-01T00:00:00Z" if number % 200 == 0 else "" for number in range(1000)]
     assert look(put(seen=few)).columns["seen"].kind == "timestamp"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("name, first and last;paid;at\nA;1,5;x\nB;2,5;y\n", ["name, first and last", "paid", "at"]),
+        ("a|b;c\n1|x;y\n2|u;v;w\n", ["a", "b;c"]),
+        ('a,b\n1,"x;y;z"\n2,"u;v;w"\n', ["a", "b"]),
+        ("a,b,c\n1,2,3\n1,2\n" + "1,2,3\n" * 30, ["a", "b", "c"]),
+    ],
+)
+def test_what_separates_fields_is_told_by_more_than_the_header(tmp_path, text, columns):
+    file = tmp_path / "table.csv"
+    file.write_text(text)
+    assert list(read_raw(file)[0]) == columns

@@ -59,7 +59,9 @@ def test_a_task_that_is_asked_for_is_taken_where_it_can_be(put):
 
 
 def test_rows_of_a_group_are_put_in_order_and_the_group_tells_nothing(put):
-    roles = assign_roles(look(put(basket=np.arange(1000) // 5)), label="back", time="at", group="basket")
+    roles = assign_roles(
+        look(put(basket=pd.read_csv(put())["at"].str[:10].radd("b"))), label="back", time="at", group="basket"
+    )
     assert (roles.task, roles.yes, roles.group.name) == ("ranking", "yes", "basket")
     assert "basket" not in names([*roles.fields, *roles.entities])
     assert "basket" not in roles.aside
@@ -100,11 +102,21 @@ def test_an_earlier_time_is_known(put):
             {"task": "count", "group": "customer_id"},
             "--group: expected a column for a ranking, .* for nothing else",
         ),
-        ({}, {"group": "shop"}, "--group: expected 50 groups or more, of two rows or more, .*; got 3 in 1,000 rows"),
+        ({}, {"group": "shop"}, "--group: expected 50 groups or more in which some .*; 3 of 3 in 'shop' are so"),
         (
             {},
             {"group": "order"},
-            "--group: expected 50 groups or more, of two rows or more, .*; got 1,000 in 1,000 rows",
+            "--group: expected 50 groups or more in which some rows are .*; 0 of 1,000 in 'order' are so",
+        ),
+        (
+            {},
+            {"group": "customer_id"},
+            "expected the rows of one 'customer_id' to be of one day, .*; 100% are of several",
+        ),
+        (
+            {"basket": ["a", None] * 500},
+            {"group": "basket"},
+            "expected the group of every row; 500 have none in 'basket'",
         ),
         ({}, {"group": "back"}, "--group: expected another column than the label and the time"),
         ({"back": ["a", "b", "c"] * 333 + ["a"]}, {"group": "customer_id"}, "got 3 different ones; say whether"),
