@@ -3,13 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from ringbound.problem.numbers import Count, Regression
+from ringbound.problem.numbers import Count
 from ringbound.starting.code import literal, mapping_of
 from ringbound.starting.history import guesses_of
+from ringbound.starting.outcomes import number_task, outcome_numbers
 from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
-
-UNEVEN = 0.5
-"""The spread of outcomes that are never negative, as a share of their mean, from which what moves them multiplies them."""
 
 
 def declared_task(roles: Roles) -> str:
@@ -20,20 +18,11 @@ def declared_task(roles: Roles) -> str:
         return f"Ranking(top={_top(roles)})"
     if roles.task == "multiclass":
         return f"Multiclass(({', '.join(map(literal, classes_of(roles.label)))}))"
-    task = _number_task(roles)
+    task = number_task(roles)
     if isinstance(task, Count):
         return "Count()"
     said = ["relative=True"] * task.relative + ["least=0.0"] * (task.least is not None)
     return f"Regression({', '.join(said)})"
-
-
-def _number_task(roles: Roles) -> Count | Regression:
-    if roles.task == "count":
-        return Count()
-    y = outcome_numbers(roles)
-    low, middle = np.nanmin(y), np.nanmedian(y)
-    uneven = low >= 0 and np.nanstd(y) > np.nanmean(y) * UNEVEN
-    return Regression(relative=bool(low > 0 and low > middle / 100), least=0.0 if uneven else None)
 
 
 def _top(roles: Roles) -> int:
@@ -55,7 +44,7 @@ def slice_margin(roles: Roles) -> str:
     y = y[~np.isnan(y)]
     if roles.task in BY_CLASS:
         return "0.02"
-    whole = _number_task(roles).losses(y, np.full(len(y), y.mean()))
+    whole = number_task(roles).losses(y, np.full(len(y), y.mean()))
     return f"{max(float(whole.mean()) * 0.01, 1e-6):.3g}"
 
 
@@ -68,7 +57,7 @@ def baseline_of(roles: Roles, known_h: float) -> str:
     table = pd.DataFrame({"time": roles.time.values, "one": one, "y": outcome_numbers(roles)}).dropna()
     if roles.task in BY_CLASS or table.duplicated(["time", "one"]).any():
         return ""
-    task, y = _number_task(roles), table["y"].to_numpy()
+    task, y = number_task(roles), table["y"].to_numpy()
     errors = {
         name: float(np.nanmean(task.losses(y, _earlier(table, hours).to_numpy())))
         for name, hours in guesses_of(roles, known_h).items()
@@ -173,14 +162,3 @@ EVALUATES = {
         "card_more": ", intervals=intervals",
     },
 }
-
-
-def outcome_numbers(roles: Roles) -> np.ndarray:
-    """Return outcomes as they are kept as events, (n,): of two values whether the one came, of classes their places."""
-    values = roles.label.values
-    if roles.task == "multiclass":
-        places = {name: float(place) for place, name in enumerate(classes_of(roles.label))}
-        return values.astype("str").map(places).where(values.notna()).to_numpy("float64")
-    if roles.task in YES_NO:
-        return (values.astype("str") == roles.yes).astype("float64").where(values.notna()).to_numpy()
-    return values.astype("float64").to_numpy()

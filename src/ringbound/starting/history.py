@@ -10,6 +10,7 @@ from ringbound.errors import ProblemError
 from ringbound.features.asof import LIMIT
 from ringbound.starting.code import WIDER, bounds, by_week, field_of, literal, quoted
 from ringbound.starting.look import Column, identifier
+from ringbound.starting.outcomes import number_task
 from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of
 
 SPANS = ("1d", "7d", "28d", "90d", "365d")
@@ -141,6 +142,8 @@ def _said(name: str) -> str:
 def event_fields_of(roles: Roles, y: np.ndarray) -> str:
     """Return the fields of what comes in as an outcome: what it is looked up by, and its value."""
     low, high = bounds(y)
+    if roles.task == "regression" and number_task(roles).least is not None:
+        low = 0.0  # as the service holds outcomes to
     fields = [field_of(column, roles) for column in roles.entities]
     value = float(y[~np.isnan(y)][-1])
     words = literal(f"what came: {roles.label.original}")

@@ -15,7 +15,6 @@ from ringbound.starting.by_task import (
     TASK_WORDS,
     baseline_of,
     declared_task,
-    outcome_numbers,
     outcome_of,
     slice_margin,
     stated_bound,
@@ -35,7 +34,8 @@ from ringbound.starting.code import (
 )
 from ringbound.starting.history import conditions_of, event_fields_of, scale_of, views_of
 from ringbound.starting.leaks import share_told
-from ringbound.starting.look import Column, Look, identifier
+from ringbound.starting.look import FEW, Column, Look, identifier
+from ringbound.starting.outcomes import number_task, outcome_numbers
 from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of, outcomes_of
 
 FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
@@ -281,17 +281,29 @@ def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> st
         f"it is a {TASK_WORDS.get(roles.task, roles.task)} of `{roles.label.original}`"
         + (f": is it `{roles.yes}`?" if roles.yes else "")
         + "".join(f" Rows of one `{column.original}` are put in order together" for column in _group(roles))
+        + _least(roles)
         + (f" by {len(classes_of(roles.label))} classes" * (roles.task == "multiclass"))
         + (": whole numbers from 0 on; `--task regression` takes them for measures" * (roles.task == "count")),
         f"rows are told apart by `{roles.id.original}`"
         if roles.id
-        else "rows are numbered as they stand in the file: add to its end only",
+        else "rows are numbered as they are read: add to the end of the file only, or give each an id",
         f"{asked}; {known}",
         f"by time, the last {_many(periods.test, periods.word)} to measure by, the {periods.valid} before to choose by",
         *table.notes,
         *(f"`{name}` is set aside: it {why}" for name, why in roles.aside.items()),
     ]
     return _listed(lines)
+
+
+def _least(roles: Roles) -> str:
+    """Return whether a measure is never negative, or nearly so: few that are may be mistakes."""
+    if roles.task != "regression":
+        return ""
+    y = outcome_numbers(roles)
+    below = int((y < 0).sum())
+    if below and below < FEW * len(y):
+        return f"; {below:,} outcomes are negative: if they are mistakes, mend them"
+    return ", which is never negative: what moves it multiplies it" * (number_task(roles).least is not None)
 
 
 def package_of(folder: Path) -> str:

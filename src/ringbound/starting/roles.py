@@ -178,7 +178,11 @@ def _task_of(label: Column, task: str) -> tuple[Task, str]:
     if not two and task in YES_NO:
         raise ProblemError(
             f"--label: expected one of two values in {label.original!r}; got {label.distinct} different ones"
-            + ("; use --task multiclass" if task == "classification" else "; say whether a row was the right one")
+            + (
+                "; use --task multiclass"
+                if task == "classification"
+                else ": a ranking (--group) learns which rows are right"
+            )
         )
     if task == "multiclass" or (not two and not task and label.kind not in ("number", "integer")):
         _check_classes(label)
@@ -201,7 +205,8 @@ def _check_classes(label: Column) -> None:
     counts = classes_of(label)
     if not 2 < len(counts) <= MOST_CLASSES:
         raise ProblemError(
-            f"--label: expected 3 to {MOST_CLASSES} classes in {label.original!r}; got {len(counts)} different values"
+            f"--label: expected 3 to {MOST_CLASSES} classes in {label.original!r}; got {len(counts)} different values, like "
+            f"{next(iter(counts))!r}; if these are numbers, write them without units and signs of money"
         )
     rarest = min(counts, key=lambda name: counts[name])
     if counts[rarest] < FEWEST_OF_CLASS:

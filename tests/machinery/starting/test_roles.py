@@ -119,7 +119,7 @@ def test_an_earlier_time_is_known(put):
             "expected the group of every row; 500 have none in 'basket'",
         ),
         ({}, {"group": "back"}, "--group: expected another column than the label and the time"),
-        ({"back": ["a", "b", "c"] * 333 + ["a"]}, {"group": "customer_id"}, "got 3 different ones; say whether"),
+        ({"back": ["a", "b", "c"] * 333 + ["a"]}, {"group": "customer_id"}, "got 3 different ones: a ranking"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(put, changed, asked, says):

@@ -92,6 +92,17 @@ def test_what_is_never_negative_and_uneven_is_multiplied(put, tmp_path):
         roles = assign_roles(table, label=outcome, time="at")
         write_workspace(tmp_path / name, file, texts(table, roles, Choice("orders", "orders", 0.0, 1.0, "")))
         assert declared(tmp_path / name)["task"]["least"] == least
+        features = (tmp_path / name / "src/orders/features.py").read_text()
+        (told,) = [line for line in features.splitlines() if 'Field("outcome"' in line]
+        assert ("ge=0.0" in told) == (least == 0.0)
+
+
+def test_few_outcomes_below_nothing_are_told(put):
+    amount = pd.read_csv(put())["amount"]
+    table = look(put(amount=amount.where(np.arange(1000) % 200 != 0, -amount)))
+    roles = assign_roles(table, label="amount", time="at")
+    said = texts(table, roles, Choice("orders", "orders", 0.0, 1.0, ""))["inferred"]
+    assert "5 outcomes are negative: if they are mistakes, mend them" in said
 
 
 def test_rows_of_a_group_are_put_in_order_and_half_of_them_are_looked_at(put, tmp_path):
