@@ -209,9 +209,7 @@ def test_files_that_are_there_stay(put, filled, tmp_path):
     with pytest.raises(WorkspaceError, match="expected a folder that is not there, or is empty"):
         write_workspace(tmp_path / "w", put(), filled)
     assert [file.name for file in (tmp_path / "w").iterdir()] == ["notes.txt"]
-    with pytest.raises(
-        WorkspaceError, match="expected a folder that is not there, or is empty; it has files, or is one"
-    ):
+    with pytest.raises(WorkspaceError, match="expected a folder that is not there, or is empty; it is a file"):
         write_workspace(tmp_path / "w/notes.txt", put(), filled)
 
 
