@@ -35,9 +35,8 @@ def write_workspace(folder: Path, table: Path, texts: Mapping[str, str]) -> None
     A new folder appears when it is whole; what a run that was killed has left beside it, the next one removes.
     """
     if folder.exists() and (not folder.is_dir() or any(path.name != ".git" for path in folder.iterdir())):
-        raise WorkspaceError(
-            f"{folder.name}: expected a folder that is not there, or is empty; it has files, or is one"
-        )
+        found = "has files" if folder.is_dir() else "is a file"
+        raise WorkspaceError(f"{folder.name}: expected a folder that is not there, or is empty; it {found}")
     making = folder if folder.is_dir() else folder.with_name(f".{folder.name}.unfinished")
     if making != folder:
         shutil.rmtree(making, ignore_errors=True)
