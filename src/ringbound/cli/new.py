@@ -36,8 +36,9 @@ def new(
     name: Annotated[str, typer.Option(help="What the problem is called; by default the folder.")] = "",
 ) -> None:
     """Look at a table, and write a workspace about it: notebooks, pipeline, tests; everything runs at once."""
+    from ringbound.starting.choice import Choice
     from ringbound.starting.look import look
-    from ringbound.starting.plan import Choice, package_of, texts
+    from ringbound.starting.plan import package_of, texts
     from ringbound.starting.roles import assign_roles
     from ringbound.starting.write import write_workspace
 

@@ -69,10 +69,8 @@ class ReciprocalRank:
         starts, sizes, relevant = (
             part[order.relevant > 0][first] for part in (order.starts, order.sizes, order.relevant)
         )
-        values, before = (
-            np.zeros(len(said)),
-            np.ones(len(said)),
-        )  # `before`: the chance that none stood earlier in the run
+        # `before` is the chance that none stood earlier in the run.
+        values, before = np.zeros(len(said)), np.ones(len(said))
         for place in range(int((sizes - relevant).max(initial=-1)) + 1):
             chance = np.divide(relevant, sizes - place, out=np.ones(len(said)), where=sizes - place > relevant)
             values += before * chance / (starts + place + 1)

@@ -33,7 +33,7 @@ class Prices:
 
 
 def mistakes(task: Task, y: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Return what deciding by answers (n,) has cost each row, in the unit of the task's costs; of a regression, its loss.
+    """Return what deciding by answers (n,) has cost each row, in the unit of the task's costs; of another task, its loss.
 
     >>> from ringbound import Classification, Costs
     >>> task = Classification(Costs(miss=3.0, false_alarm=1.0), yes="late", no="punctual")

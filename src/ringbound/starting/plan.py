@@ -2,8 +2,6 @@
 
 import importlib.util
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +10,13 @@ from ringbound.errors import ProblemError
 from ringbound.starting.by_task import (
     EVALUATES,
     TASK_IMPORTS,
-    TASK_WORDS,
     baseline_of,
     declared_task,
     outcome_of,
     slice_margin,
     stated_bound,
 )
+from ringbound.starting.choice import Choice, Periods
 from ringbound.starting.code import (
     by_hour,
     contract_of,
@@ -34,36 +32,15 @@ from ringbound.starting.code import (
 )
 from ringbound.starting.history import conditions_of, event_fields_of, scale_of, views_of
 from ringbound.starting.leaks import share_told
-from ringbound.starting.look import FEW, Column, Look, identifier
-from ringbound.starting.outcomes import number_task, outcome_numbers
-from ringbound.starting.roles import BY_CLASS, YES_NO, Roles, classes_of, outcomes_of
+from ringbound.starting.look import Look, identifier
+from ringbound.starting.outcomes import outcome_numbers
+from ringbound.starting.roles import BY_CLASS, Roles, outcomes_of
+from ringbound.starting.words import inferred, limit_of, listed, many, missing_lines, plain, question_of
 
 FORMS = {"months": "%Y-%m", "weeks": "%G-W%V"}
 MOST_SLICES, SHARE = 30, 7
 EACH, TELLING = 50, 0.005
 """Rows of each group of a prior, and the share of the outcome by which a column tells anything."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen by whoever asks for a workspace; hours."""
-
-    name: str
-    package: str
-    horizon_h: float
-    mature_h: float
-    zone: str
-
-
-@dataclass(frozen=True)
-class Periods:
-    """By what rows are split: how they are called, the expression that gives them, how many judge and measure."""
-
-    word: str
-    of_rows: str
-    of_clean: str
-    valid: int
-    test: int
 
 
 def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
@@ -82,7 +59,7 @@ def texts(table: Look, roles: Roles, choice: Choice) -> dict[str, str]:
         "horizon_h": repr(float(choice.horizon_h)),
         "mature_h": repr(float(choice.mature_h)),
         "periods": periods.word,
-        "inferred": _inferred(table, roles, choice, periods),
+        "inferred": inferred(table, roles, choice, periods),
     }
     return (
         about
@@ -107,7 +84,7 @@ def _of_ingest(table: Look, roles: Roles, choice: Choice, identity: str) -> dict
     through = (roles.time.values.max() + pd.Timedelta(hours=choice.mature_h)).ceil("h")
     return {
         "through": through.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "notes": _listed([*table.notes, *_missing(roles)])
+        "notes": listed([*table.notes, *missing_lines(roles)])
         or "Every value is of its column's kind, and none is missing.",
         "columns": mapping_of({column.original: column.kind for column in columns}),
         "renamed": mapping_of({column.original: column.name for column in columns if column.original != column.name}),
@@ -146,8 +123,8 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
     when = roles.time.name
     views, shown = views_of(roles, choice.mature_h + choice.horizon_h)
     return {
-        "aside": _listed([f"`{name}` {why}" for name, why in roles.aside.items()]) or "- none",
-        "asked_when": f"{_many(choice.horizon_h, 'hours')} before `{when}`" if choice.horizon_h else f"at `{when}`",
+        "aside": listed([f"`{name}` {why}" for name, why in roles.aside.items()]) or "- none",
+        "asked_when": f"{many(choice.horizon_h, 'hours')} before `{when}`" if choice.horizon_h else f"at `{when}`",
         "period": periods.of_rows,
         "valid": str(periods.valid),
         "test": str(periods.test),
@@ -163,7 +140,7 @@ def _of_features(roles: Roles, choice: Choice, periods: Periods) -> dict[str, st
         "shown": quoted([shown]),
         "numbers": "[" + ", ".join(number_names(roles)) + "]",
         "categories": quoted([column.name for column in roles.categories]),
-        "group_of_rows": "".join(f', "{column.name}": rows["{column.name}"]' for column in _group(roles)),
+        "group_of_rows": "".join(f', "{column.name}": rows["{column.name}"]' for column in roles.groups),
         "label_of_rows": outcome_of(roles),
         "by_split": 'classes="nunique"' if roles.task == "multiclass" else 'mean="mean"',
     }
@@ -180,15 +157,15 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         else guarded,
         "task_imports": TASK_IMPORTS[roles.task],
         "task": declared_task(roles),
-        "group": "".join(f'\n    group="{column.name}",' for column in _group(roles)),
+        "group": "".join(f'\n    group="{column.name}",' for column in roles.groups),
         "baseline": f'\n    baseline="{baseline}",'
         if (baseline := baseline_of(roles, choice.mature_h + choice.horizon_h))
         else "",
         "slices": "".join(f'    found["{name}"] = rows["{name}"].fillna("missing")\n' for name in sliced),
         "examples": examples_of(roles, choice.horizon_h, choice.mature_h),
-        "question": plain(_question(roles, choice)),
-        "question_code": literal(_question(roles, choice)),
-        "limit": literal(_limit(roles)),
+        "question": plain(question_of(roles, choice)),
+        "question_code": literal(question_of(roles, choice)),
+        "limit": literal(limit_of(roles)),
         "mature_words": f"{choice.mature_h:g} hours" if choice.mature_h < 48 else f"{choice.mature_h / 24:g} days",
         "prior": mapping_of(_prior(roles)),
         "stretch": "7" if (times.max() - times.min()).days >= 120 else "1",
@@ -199,20 +176,6 @@ def _of_problem(roles: Roles, choice: Choice) -> dict[str, str]:
         "least_rows": str(max(20, min(300, len(times) // 100))),
         "slice_margin": slice_margin(roles),
     }
-
-
-def _group(roles: Roles) -> list[Column]:
-    return [roles.group] if roles.group else []
-
-
-def _many(number: float, words: str) -> str:
-    return f"{number:g} {words[:-1] if number == 1 else words}"
-
-
-def _missing(roles: Roles) -> list[str]:
-    return [
-        f"`{c.original}` is missing in {c.missing:.1%} of the rows" for c in [roles.label, *roles.fields] if c.missing
-    ]
 
 
 def source_name(path: Path) -> str:
@@ -247,63 +210,6 @@ def _prior(roles: Roles) -> dict[str, float | None]:
     each = len(times) / 24 / (best.distinct if found and best else 1)
     found |= {"clock_hour": 1.0} if told > TELLING and each >= EACH else {}
     return found or ({best.name: None} if best else {"clock_weekday": 1.0})
-
-
-def plain(text: str) -> str:
-    """Return a text as prose can have it: on one line, and opening no code."""
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text)).replace("```", "'''")
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {plain(line)}" for line in lines)
-
-
-def _limit(roles: Roles) -> str:
-    known = ", ".join([column.original for column in roles.fields if column is not roles.time][:8])
-    return f"All that a question says is taken to be known when it is asked: {known or 'its time'}."
-
-
-def _question(roles: Roles, choice: Choice) -> str:
-    """Return what is asked, in words."""
-    before = f", asked {_many(choice.horizon_h, 'hours')} before {roles.time.original}" if choice.horizon_h else ""
-    label = roles.label.original
-    if roles.group:
-        return f"Of which rows of one {roles.group.original} will {label} be {roles.yes}{before}?"
-    return f"Will {label} be {roles.yes}{before}?" if roles.task in YES_NO else f"What will {label} be{before}?"
-
-
-def _inferred(table: Look, roles: Roles, choice: Choice, periods: Periods) -> str:
-    known = (
-        f"an outcome is taken to be known {_many(choice.mature_h, 'hours')} after `{roles.time.original}` (`mature_h`)"
-    )
-    asked = f"the question is asked {_many(choice.horizon_h, 'hours')} before `{roles.time.original}` (`horizon_h`)"
-    lines = [
-        f"it is a {TASK_WORDS.get(roles.task, roles.task)} of `{roles.label.original}`"
-        + (f": is it `{roles.yes}`?" if roles.yes else "")
-        + "".join(f" Rows of one `{column.original}` are put in order together" for column in _group(roles))
-        + _least(roles)
-        + (f" by {len(classes_of(roles.label))} classes" * (roles.task == "multiclass"))
-        + (": whole numbers from 0 on; `--task regression` takes them for measures" * (roles.task == "count")),
-        f"rows are told apart by `{roles.id.original}`"
-        if roles.id
-        else "rows are numbered as they are read: add to the end of the file only, or give each an id",
-        f"{asked}; {known}",
-        f"by time, the last {_many(periods.test, periods.word)} to measure by, the {periods.valid} before to choose by",
-        *table.notes,
-        *(f"`{name}` is set aside: it {why}" for name, why in roles.aside.items()),
-    ]
-    return _listed(lines)
-
-
-def _least(roles: Roles) -> str:
-    """Return whether a measure is never negative, or nearly so: few that are may be mistakes."""
-    if roles.task != "regression":
-        return ""
-    y = outcome_numbers(roles)
-    below = int((y < 0).sum())
-    if below and below < FEW * len(y):
-        return f"; {below:,} outcomes are negative: if they are mistakes, mend them"
-    return ", which is never negative: what moves it multiplies it" * (number_task(roles).least is not None)
 
 
 def package_of(folder: Path) -> str:

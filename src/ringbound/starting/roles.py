@@ -63,7 +63,12 @@ class Roles:
     @property
     def asked(self) -> list[Column]:
         """What a request has: what is known, and of a ranking the group, which nothing is learnt from."""
-        return [*([self.group] if self.group else []), *self.fields]
+        return [*self.groups, *self.fields]
+
+    @property
+    def groups(self) -> list[Column]:
+        """The group, where there is one."""
+        return [self.group] if self.group else []
 
 
 def assign_roles(
@@ -100,11 +105,12 @@ def assign_roles(
     aside = _leavings(table, taken, when, horizon_h)
     left = [column for name, column in table.columns.items() if name not in aside and name not in taken]
     panel = None if kind in BY_CLASS else _panel_of(left, when)
-    aside |= parts_of(target, left, y) if kind in ("regression", "count") else {}
+    numbers = [column for column in left if column is not panel]
+    aside |= {} if kind in BY_CLASS else parts_of(target, numbers, y)
     early = np.argsort(when.values.to_numpy(), kind="stable")[: 2 * table.rows // 3]
     share = {column.original: share_told(column.values.iloc[early], y[early]) for column in left}
     for name, part in share.items():
-        if part > TELLS[kind] and name not in aside and not (panel and name == panel.original):
+        if part > TELLS[kind] and name not in aside and name != (panel and panel.original):
             aside[name] = f"tells {part:.0%} of the outcome by itself: known only with it?"
     left = [column for column in left if column.original not in aside]
     texts = [column for column in left if column.kind in ("string", "boolean")]

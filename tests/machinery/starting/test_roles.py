@@ -58,6 +58,20 @@ def test_a_task_that_is_asked_for_is_taken_where_it_can_be(put):
         assign_roles(table, label="z", time="at", task="count")
 
 
+def test_a_site_that_is_a_number_stays_what_series_are_told_by(put):
+    number = np.arange(1000)
+    changed = {
+        "at": pd.Timestamp("2020-01-01T00:00Z") + pd.to_timedelta(number // 4 * 24, unit="h"),
+        "site": number % 4,
+        "rest": number // 4 % 7,
+        "amount": 1000 * (number % 4) + number // 4 % 7,  # with the rest it makes up the amount exactly
+    }
+    roles = assign_roles(look(put(**changed, shop="one")), label="amount", time="at")
+    assert roles.panel.name == "site"
+    assert "site" in names([*roles.numbers, *roles.entities])
+    assert "site" not in roles.aside
+
+
 def test_rows_of_a_group_are_put_in_order_and_the_group_tells_nothing(put):
     roles = assign_roles(
         look(put(basket=pd.read_csv(put())["at"].str[:10].radd("b"))), label="back", time="at", group="basket"

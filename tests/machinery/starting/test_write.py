@@ -13,9 +13,10 @@ import pytest
 
 from ringbound.errors import ProblemError, WorkspaceError
 from ringbound.starting import write
+from ringbound.starting.choice import Choice
 from ringbound.starting.history import scale_of
 from ringbound.starting.look import Column, look
-from ringbound.starting.plan import Choice, package_of, periods_of, texts
+from ringbound.starting.plan import package_of, periods_of, texts
 from ringbound.starting.roles import assign_roles
 from ringbound.starting.write import PLACES, TEMPLATE, write_workspace
 
